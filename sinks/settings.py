@@ -1,0 +1,103 @@
+"""Settings: read once from the environment by each process's composition root, then passed down."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings.sources import InitSettingsSource
+
+
+class Settings(BaseSettings):
+    """Every tunable of Shutterlog. Environment variables carry the field's name in capitals.
+
+    Addresses resolve in this order: an explicit argument, the environment, the file that
+    ``shutterlog up`` wrote (``$SHUTTERLOG_HOME/addresses.json``), the defaults below.
+    """
+
+    model_config = SettingsConfigDict(extra="ignore")
+
+    shutterlog_home: Path = Path(".shutterlog")
+    """Folder of local data, logs, addresses and generated secrets."""
+
+    kafka_bootstrap: str = "127.0.0.1:9092"
+    redis_url: str = "redis://127.0.0.1:6379/0"
+    cassandra_hosts: str = "127.0.0.1:9042"
+    """Comma-separated ``host:port``."""
+    cassandra_keyspace: str = "shutterlog"
+    s3_endpoint: str | None = None
+    s3_bucket: str = "shutterlog"
+    media_root: Path | None = None
+    """Folder of the local object store; ``$SHUTTERLOG_HOME/data/media`` unless set. Ignored with ``s3_endpoint``."""
+    api_host: str = "127.0.0.1"
+    api_port: int = 8080
+    public_url: str | None = None
+    """Base of the URLs given to clients; the API's own address unless set."""
+    schema_registry_url: str | None = None
+
+    topic_prefix: str = ""
+    """Put before every topic and consumer group, so that several worlds can share one Kafka."""
+    partitions: int = 16
+    replication_factor: int = 1
+
+    buckets: int = 16
+    feed_cap: int = 500
+    feed_slack: int = 50
+    """A feed is trimmed to ``feed_cap`` when it exceeds ``feed_cap + feed_slack`` entries."""
+    pull_threshold: int = 10_000
+    """Authors with more followers are read at request time instead of pushed."""
+
+    batch_events: int = 1000
+    batch_wait_seconds: float = 0.05
+    idle_call_seconds: float = 1.0
+    stall_seconds: float = 60.0
+    """The watchdog ends a worker whose lag grows while its position stands still this long."""
+    session_timeout_ms: int = 6000
+    metrics_port: int = 0
+    """Port of the Prometheus endpoint of a worker; 0 picks a free one."""
+
+    jwt_secret: str = ""
+    access_token_seconds: int = 900
+    refresh_token_seconds: int = 30 * 86_400
+    upload_limit_bytes: int = 30 * 1024 * 1024
+    pixel_limit: int = 60_000_000
+    decode_seconds: float = 20.0
+    decode_memory_mib: int = 512
+    decode_workers: int = 1
+    consistency_wait_seconds: float = 2.0
+
+    node_id: int = Field(default=0, ge=0, lt=1024)
+    """Distinguishes the gateways that make Snowflakes; two live gateways never share one."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        home = Path({**env_settings(), **init_settings()}.get("shutterlog_home", ".shutterlog"))
+        return init_settings, env_settings, InitSettingsSource(settings_cls, _written_by_up(home))
+
+    @property
+    def cassandra_contact_points(self) -> tuple[list[str], int]:
+        """Hosts and the one native port they share."""
+        pairs = [entry.strip().rpartition(":") for entry in self.cassandra_hosts.split(",")]
+        return [host or port for host, _, port in pairs], int(pairs[0][2]) if pairs[0][0] else 9042
+
+    def topic(self, name: str) -> str:
+        """The Kafka name of the topic ``name``."""
+        return self.topic_prefix + name
+
+
+def _written_by_up(home: Path) -> dict[str, Any]:
+    path = home / "addresses.json"
+    if not path.exists():
+        return {}
+    written: dict[str, Any] = json.loads(path.read_text())
+    return written

@@ -1,0 +1,31 @@
+"""What ``deliver`` asks of a sink."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Protocol, TypeVar
+
+from streams.records import Spans, TopicPartition
+
+Write_contra = TypeVar("Write_contra", contravariant=True)
+
+
+class Sink(Protocol[Write_contra]):
+    """Applies writes and holds, with them, the offsets up to which they are applied.
+
+    Invariant: the effect of every write at or below a partition's fence is in the store, exactly once.
+    """
+
+    async def fences(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        """The lowest offset applied everywhere in this sink, for each partition; -1 where nothing is.
+
+        Raises ``StoreAway``, and ``LogRemade`` where a fence belongs to another incarnation of the topic.
+        """
+
+    async def apply(self, writes: Sequence[Write_contra], spans: Spans) -> None:
+        """Apply ``writes`` (in order within each partition) and move the fences to ``spans[tp].last``.
+
+        Writes at or below a fence are skipped. Nothing is applied and ``FenceBehind`` is raised if a stored fence
+        is lower than ``spans[tp].prior``. With no writes this is the idle call that notices a lost store.
+        Raises ``StoreAway`` when the store cannot be reached: the same call can then be made again.
+        """
