@@ -96,8 +96,10 @@ class Settings(BaseSettings):
 
 
 def _written_by_up(home: Path) -> dict[str, Any]:
-    path = home / "addresses.json"
-    if not path.exists():
-        return {}
-    written: dict[str, Any] = json.loads(path.read_text())
+    """The addresses of the running services and the generated secrets; nothing where ``up`` never ran."""
+    written: dict[str, Any] = {}
+    for name in ("addresses.json", "secrets.json"):
+        path = home / name
+        if path.exists():
+            written |= json.loads(path.read_text())
     return written

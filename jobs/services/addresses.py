@@ -1,0 +1,108 @@
+"""Which services are local, on which ports, and what ``addresses.json`` says of them."""
+
+from __future__ import annotations
+
+import random
+import socket
+from collections.abc import Collection, Iterable, Mapping
+
+from jobs.services.failures import PortTaken
+
+SERVICES = ("kafka", "cassandra", "redis")
+
+ENVIRONMENT = {
+    "kafka": "KAFKA_BOOTSTRAP",
+    "cassandra": "CASSANDRA_HOSTS",
+    "redis": "REDIS_URL",
+    "object_store": "S3_ENDPOINT",
+    "api": "API_PORT",
+}
+"""The variable that names each service's address. Where it is set, no local service is started."""
+
+PORTS: Mapping[str, Mapping[str, int]] = {
+    "kafka": {"kafka": 9092, "kafka_controller": 9093},
+    "cassandra": {"cassandra": 9042, "cassandra_storage": 7000},
+    "redis": {"redis": 6379},
+    "api": {"api": 8080},
+}
+"""The ports that each local program listens on, with their defaults."""
+
+FREE_RANGE = range(20000, 32000)
+"""Free ports are drawn below the range that the kernel hands to outgoing connections."""
+
+
+def external(environment: Mapping[str, str]) -> dict[str, str]:
+    """The services whose address the environment names, as Settings fields."""
+    return {
+        variable.lower(): environment[variable]
+        for name, variable in ENVIRONMENT.items()
+        if name != "api" and environment.get(variable)
+    }
+
+
+def local_services(names: Iterable[str], environment: Mapping[str, str]) -> list[str]:
+    """Those of ``names`` that must be started here."""
+    return [name for name in names if not environment.get(ENVIRONMENT[name])]
+
+
+def is_free(port: int) -> bool:
+    """Whether nothing listens on ``port`` of the loopback address."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def choose_ports(
+    service: str, *, free_ports: bool, remembered: Mapping[str, int], avoid: Collection[int] = ()
+) -> dict[str, int]:
+    """The ports for one local program: its defaults, or with ``free_ports`` the last ones if still free, else new ones.
+
+    Raises ``PortTaken`` where a default port is in use.
+    """
+    chosen: dict[str, int] = {}
+    for purpose, default in PORTS[service].items():
+        if free_ports:
+            last = remembered.get(purpose)
+            known = {*avoid, *chosen.values()}
+            chosen[purpose] = last if last and last not in known and is_free(last) else _draw(known)
+        else:
+            require_free(service, purpose, default)
+            chosen[purpose] = default
+    return chosen
+
+
+def fields(ports: Mapping[str, int]) -> dict[str, str | int]:
+    """The addresses of local services, in the names that Settings gives them."""
+    written: dict[str, str | int] = {}
+    if "kafka" in ports:
+        written["kafka_bootstrap"] = f"127.0.0.1:{ports['kafka']}"
+    if "cassandra" in ports:
+        written["cassandra_hosts"] = f"127.0.0.1:{ports['cassandra']}"
+    if "redis" in ports:
+        written["redis_url"] = f"redis://127.0.0.1:{ports['redis']}/0"
+    if "api" in ports:
+        written["api_port"] = ports["api"]
+    return written
+
+
+def require_free(service: str, purpose: str, port: int) -> None:
+    """Raise ``PortTaken``, saying what helps, where something listens on ``port``."""
+    if is_free(port):
+        return
+    what = service if purpose == service else f"{service}, {purpose.removeprefix(service + '_')}"
+    raise PortTaken(
+        f"port {port} ({what}) is taken by another program. Stop that program, name an address of your own with "
+        f"{ENVIRONMENT[service]}=..., or let Shutterlog pick its ports: shutterlog up --free-ports"
+    )
+
+
+def _draw(known: Collection[int]) -> int:
+    for _ in range(1000):
+        port = random.choice(FREE_RANGE)  # noqa: S311 - a port is not a secret
+        if port not in known and is_free(port):
+            return port
+    raise PortTaken(f"no free port found between {FREE_RANGE.start} and {FREE_RANGE.stop}")

@@ -1,0 +1,154 @@
+"""The local Cassandra: one node, no authentication, loopback only."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from jobs.services.home import Home, write_text
+from jobs.services.jars import java, resolve
+from jobs.services.programs import Program
+
+HEAP = ["-Xms512m", "-Xmx1g", "-XX:MaxDirectMemorySize=512m", "-Xss512k"]
+
+COLLECTOR = [
+    "-XX:+UseG1GC",
+    "-XX:+ParallelRefProcEnabled",
+    "-XX:MaxTenuringThreshold=2",
+    "-XX:MaxGCPauseMillis=200",
+    "-XX:InitiatingHeapOccupancyPercent=70",
+    "-XX:+ExitOnOutOfMemoryError",
+]
+
+EXPORTS = [
+    "java.base/java.lang.ref",
+    "java.base/jdk.internal.misc",
+    "java.management.rmi/com.sun.jmx.remote.internal.rmi",
+    "java.rmi/sun.rmi.registry",
+    "java.rmi/sun.rmi.server",
+    "java.sql/java.sql",
+    "jdk.attach/sun.tools.attach",
+    "jdk.compiler/com.sun.tools.javac.file",
+    "jdk.unsupported/sun.misc",
+]
+OPENS = [
+    "java.base/java.io",
+    "java.base/java.lang",
+    "java.base/java.lang.module",
+    "java.base/java.lang.reflect",
+    "java.base/java.util",
+    "java.base/jdk.internal.loader",
+    "java.base/jdk.internal.math",
+    "java.base/jdk.internal.module",
+    "java.base/jdk.internal.ref",
+    "java.base/jdk.internal.reflect",
+    "java.base/jdk.internal.util.jar",
+    "java.base/sun.nio.ch",
+    "jdk.compiler/com.sun.tools.javac",
+    "jdk.management/com.sun.management.internal",
+]
+
+SYSTEM = {
+    "cassandra-foreground": "yes",
+    "cassandra.ring_delay_ms": "0",
+    "cassandra.skip_wait_for_gossip_to_settle": "0",
+    "cassandra.superuser_setup_delay_ms": "0",
+    "io.netty.allocator.maxOrder": "11",
+    "io.netty.allocator.useCacheForAllThreads": "true",
+    "io.netty.tryReflectionSetAccessible": "true",
+    "java.net.preferIPv4Stack": "true",
+    "jdk.attach.allowAttachSelf": "true",
+}
+
+LOGGING = """\
+<configuration scan="false">
+  <appender name="STDOUT" class="ch.qos.logback.core.ConsoleAppender">
+    <encoder><pattern>%date{ISO8601} %-5level %logger{0}: %msg%n</pattern></encoder>
+  </appender>
+  <root level="WARN"><appender-ref ref="STDOUT"/></root>
+</configuration>
+"""
+
+
+def configuration(folder: Path, port: int, storage_port: int) -> dict[str, Any]:
+    """``cassandra.yaml`` as a mapping. Batches of one partition may be large: sinks group their writes so."""
+    return {
+        "cluster_name": "shutterlog",
+        "num_tokens": 1,
+        "partitioner": "org.apache.cassandra.dht.Murmur3Partitioner",
+        "endpoint_snitch": "SimpleSnitch",
+        "authenticator": "AllowAllAuthenticator",
+        "authorizer": "AllowAllAuthorizer",
+        "listen_address": "127.0.0.1",
+        "storage_port": storage_port,
+        "ssl_storage_port": storage_port + 1,
+        "rpc_address": "127.0.0.1",
+        "native_transport_port": port,
+        "start_native_transport": True,
+        "seed_provider": [
+            {
+                "class_name": "org.apache.cassandra.locator.SimpleSeedProvider",
+                "parameters": [{"seeds": f"127.0.0.1:{storage_port}"}],
+            }
+        ],
+        "data_file_directories": [str(folder / "tables")],
+        "commitlog_directory": str(folder / "commitlog"),
+        "saved_caches_directory": str(folder / "saved_caches"),
+        "hints_directory": str(folder / "hints"),
+        "cdc_raw_directory": str(folder / "cdc_raw"),
+        "commitlog_sync": "periodic",
+        "commitlog_sync_period": "1000ms",
+        "commitlog_segment_size": "16MiB",
+        "commitlog_total_space": "512MiB",
+        "memtable_heap_space": "192MiB",
+        "memtable_offheap_space": "192MiB",
+        "memtable_allocation_type": "heap_buffers",
+        "file_cache_size": "128MiB",
+        "key_cache_size": "32MiB",
+        "concurrent_reads": 16,
+        "concurrent_writes": 16,
+        "concurrent_compactors": 1,
+        "compaction_throughput": "64MiB/s",
+        "auto_snapshot": False,
+        "batch_size_warn_threshold": "1MiB",
+        "batch_size_fail_threshold": "8MiB",
+        "unlogged_batch_across_partitions_warn_threshold": 100,
+        "read_request_timeout": "10s",
+        "range_request_timeout": "20s",
+        "write_request_timeout": "10s",
+        "cas_contention_timeout": "3s",
+        "truncate_request_timeout": "60s",
+        "request_timeout": "20s",
+    }
+
+
+def program(home: Home, port: int, storage_port: int) -> Program:
+    """Write the configuration and say how to start Cassandra."""
+    folder = home.data / "cassandra"
+    folder.mkdir(parents=True, exist_ok=True)
+    config = home.conf / "cassandra.yaml"
+    logging = home.conf / "cassandra-logback.xml"
+    # Every JSON document is a YAML document.
+    write_text(config, json.dumps(configuration(folder, port, storage_port), indent=2) + "\n")
+    write_text(logging, LOGGING)
+    jars = resolve("cassandra")
+    own = {
+        "cassandra.config": config.as_uri(),
+        "cassandra.storagedir": str(folder),
+        "cassandra.logdir": str(home.logs),
+        "logback.configurationFile": str(logging),
+    }
+    command = [
+        java(),
+        *HEAP,
+        *COLLECTOR,
+        f"-javaagent:{next(iter(jars.glob('jamm-*.jar')))}",
+        *(f"--add-exports={package}=ALL-UNNAMED" for package in EXPORTS),
+        *(f"--add-opens={package}=ALL-UNNAMED" for package in OPENS),
+        *(f"-D{name}={value}" for name, value in (SYSTEM | own).items()),
+        "-cp",
+        f"{jars}/*",
+        "org.apache.cassandra.service.CassandraDaemon",
+    ]
+    return Program(name="cassandra", command=command, stop_seconds=30)

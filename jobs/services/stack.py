@@ -1,0 +1,248 @@
+"""The local stack of one home: start, ask after, stop."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from jobs.services import addresses, cassandra, kafka, pids, probes, redis
+from jobs.services.failures import NeverHealthy, StackError
+from jobs.services.home import Home, read_json, write_json
+from jobs.services.programs import Program, agent_programs, api_program
+from jobs.services.supervisor import Supervisor
+from sinks.settings import Settings
+
+PATIENCE = 120.0
+"""Seconds that a started program has to become healthy."""
+
+Say = Callable[[str], None]
+
+KNOWN_VARIABLES = tuple(name.upper() for name in Settings.model_fields)
+
+
+@dataclass(frozen=True)
+class Health:
+    """One service as `status` shows it."""
+
+    state: str
+    healthy: bool
+    pid: int | None
+    address: str | None
+    detail: str
+
+
+class Stack:
+    """Everything that runs for one home, on behalf of one environment."""
+
+    def __init__(self, home: Home, environment: Mapping[str, str], say: Say = lambda line: None) -> None:
+        self.home = home
+        self.environment = environment
+        self.say = say
+        self.supervisor = Supervisor(home)
+
+    def start_services(self, names: Iterable[str] = addresses.SERVICES, *, free_ports: bool = False) -> None:
+        """Start those of ``names`` that the environment does not name and that do not run yet; wait until all answer."""
+        with self.home.locked():
+            self.home.create()
+            self.home.ensure_secrets()
+            was_running = self._clear_the_ground()
+            programs, ports = self._recorded()
+            wanted = addresses.local_services(names, self.environment)
+            try:
+                for name in wanted:
+                    if name not in programs:
+                        chosen = addresses.choose_ports(
+                            name, free_ports=free_ports, remembered=ports, avoid=ports.values()
+                        )
+                        ports |= chosen
+                for name in wanted:
+                    if name not in programs:
+                        self.say(f"starting {name}")
+                        programs[name] = self._prepare(name, ports)
+                self._apply(programs, ports)
+                self._wait(wanted)
+            except BaseException:
+                if not was_running:
+                    self._stop_all()
+                raise
+
+    def start_apps(self, *, free_ports: bool = False) -> None:
+        """Start the gateway and the agents, and wait until the gateway answers and the agents run."""
+        with self.home.locked():
+            programs, ports = self._recorded()
+            if self.environment.get("API_PORT"):
+                ports["api"] = int(self.environment["API_PORT"])
+            if "api" not in programs:
+                if self.environment.get("API_PORT"):
+                    addresses.require_free("api", "api", ports["api"])
+                else:
+                    ports |= addresses.choose_ports("api", free_ports=free_ports, remembered=ports)
+            passed_on = {name: self.environment[name] for name in KNOWN_VARIABLES if self.environment.get(name)}
+            apps = [*agent_programs(passed_on), api_program(passed_on)]
+            programs = {name: program for name, program in programs.items() if not program.is_app}
+            programs |= {program.name: program for program in apps}
+            self.say("starting the agents and the API")
+            self._apply(programs, ports)
+            self._wait(program.name for program in apps)
+
+    def stop(self) -> dict[int, str]:
+        """Stop everything, the apps before the services; returns what could not be stopped, which is a failure."""
+        with self.home.locked():
+            return self._stop_all()
+
+    def running(self) -> dict[int, str]:
+        """Pids and names of all that runs for this home."""
+        return pids.belonging(self.home)
+
+    def status(self) -> dict[str, Health]:
+        """Every program and every service, each asked itself."""
+        states = self.supervisor.states()
+        settings = self._settings()
+        programs, _ = self._recorded()
+        pids.record(self.home, self._pids())
+        found: dict[str, Health] = {}
+        for name in [*addresses.SERVICES, *(name for name, program in programs.items() if program.is_app)]:
+            known = states.get(name)
+            is_external = name in addresses.SERVICES and bool(self.environment.get(addresses.ENVIRONMENT[name]))
+            if known is None and not is_external:
+                found[name] = Health("stopped", False, None, None, "not started")
+                continue
+            probe, address = self._probe(name, settings)
+            well, detail = probes.finding(probe) if probe else (known is not None and known.state == "running", "")
+            state = "external" if known is None else known.state
+            found[name] = Health(
+                state=state,
+                healthy=well and state in ("external", "running"),
+                pid=known.pid if known else None,
+                address=address,
+                detail=detail or (known.said if known else ""),
+            )
+        probe, address = self._probe("object_store", settings)
+        well, detail = probes.finding(probe) if probe else (False, "")
+        state = "external" if settings.s3_endpoint else ("folder" if well else "missing")
+        found["object_store"] = Health(state, well, None, address, detail)
+        return found
+
+    # -- inside ---------------------------------------------------------------------------------------------------
+
+    def _settings(self) -> Settings:
+        written = {**read_json(self.home.addresses_file), **addresses.external(self.environment)}
+        return Settings(shutterlog_home=self.home.root, **written)
+
+    def _clear_the_ground(self) -> bool:
+        """Whether a supervisor runs already. Where it was killed, end what it left, so that ports and folders are free."""
+        if self.supervisor.pid is not None:
+            return True
+        orphans = pids.belonging(self.home)
+        if orphans:
+            self.say(f"stopping what a killed supervisor left: {', '.join(sorted(orphans.values()))}")
+            if pids.end(orphans):
+                raise StackError(f"cannot stop what a killed supervisor left: {orphans}")
+        _, ports = self._recorded()
+        self._write_record({}, ports)
+        return False
+
+    def _recorded(self) -> tuple[dict[str, Program], dict[str, int]]:
+        record = read_json(self.home.run / "stack.json")
+        programs = {name: Program(**program) for name, program in record.get("programs", {}).items()}
+        return programs, dict(record.get("ports", {}))
+
+    def _write_record(self, programs: Mapping[str, Program], ports: Mapping[str, int]) -> None:
+        self.home.run.mkdir(parents=True, exist_ok=True)
+        listed = {name: program.to_json() for name, program in programs.items()}
+        write_json(self.home.run / "stack.json", {"programs": listed, "ports": dict(ports)}, mode=0o600)
+
+    def _prepare(self, name: str, ports: Mapping[str, int]) -> Program:
+        if name == "kafka":
+            return kafka.program(self.home, ports["kafka"], ports["kafka_controller"])
+        if name == "cassandra":
+            return cassandra.program(self.home, ports["cassandra"], ports["cassandra_storage"])
+        return redis.program(self.home, ports["redis"])
+
+    def _apply(self, programs: Mapping[str, Program], ports: Mapping[str, int]) -> None:
+        own = {purpose: port for purpose, port in ports.items() if purpose in programs}
+        written = {**addresses.fields(own), **addresses.external(self.environment)}
+        write_json(self.home.addresses_file, written)
+        self._write_record(programs, ports)
+        if programs:
+            self.supervisor.apply(programs.values())
+            pids.record(self.home, self._pids())
+
+    def _pids(self) -> dict[str, int]:
+        running = {state.name: state.pid for state in self.supervisor.states().values() if state.pid}
+        supervisord = self.supervisor.pid
+        return {**running, "supervisord": supervisord} if supervisord else running
+
+    def _probe(self, name: str, settings: Settings) -> tuple[Callable[[], str] | None, str | None]:
+        match name:
+            case "kafka":
+                return lambda: probes.kafka(settings.kafka_bootstrap), settings.kafka_bootstrap
+            case "cassandra":
+                return lambda: probes.cassandra(settings.cassandra_hosts), settings.cassandra_hosts
+            case "redis":
+                return lambda: probes.redis_server(settings.redis_url), settings.redis_url
+            case "object_store":
+                if settings.s3_endpoint:
+                    endpoint = settings.s3_endpoint
+                    return lambda: probes.http(endpoint), endpoint
+                folder = settings.media_root or self.home.media
+                return lambda: probes.object_store(folder), str(folder)
+            case "api":
+                url = f"http://{settings.api_host}:{settings.api_port}"
+                return lambda: probes.http(f"{url}/healthz"), url
+        return None, None
+
+    def _wait(self, names: Iterable[str]) -> None:
+        deadline = time.monotonic() + PATIENCE
+        settings = self._settings()
+        for name in names:
+            probe, _ = self._probe(name, settings)
+            while True:
+                state = self.supervisor.states().get(name)
+                well, detail = probes.finding(probe) if probe else (True, "")
+                if well and state is not None and state.state == "running":
+                    break
+                if time.monotonic() > deadline or (state is not None and state.state == "fatal"):
+                    raise NeverHealthy(self._story(name, detail))
+                time.sleep(0.1)
+        pids.record(self.home, self._pids())
+
+    def _story(self, name: str, detail: str) -> str:
+        log = self.home.log(name)
+        tail = ""
+        if log.exists():
+            with log.open(errors="replace") as lines:
+                tail = "".join(deque(lines, maxlen=15))
+        return f"{name} is not healthy after {PATIENCE:.0f} s ({detail or 'it does not keep running'}); {log} ends:\n{tail}"
+
+    def _stop_all(self) -> dict[int, str]:
+        programs, _ = self._recorded()
+        apps = {name for name, program in programs.items() if program.is_app}
+        running = {name: state.pid for name, state in self.supervisor.states().items() if state.pid}
+        for group in (apps, set(running) - apps):
+            stopping = group & set(running)
+            for name in stopping:
+                self.supervisor.stop_program(name)
+            patience = max((programs[name].stop_seconds for name in stopping if name in programs), default=0) + 5.0
+            pids.wait_gone((pid for name in stopping if (pid := running[name])), patience)
+        self.supervisor.shut_down()
+        pids.end(pids.belonging(self.home))
+        left = pids.belonging(self.home)
+        if not left:
+            for leftover in (self.home.socket, self.home.run / "pids.json", self.home.run / "supervisord.pid"):
+                leftover.unlink(missing_ok=True)
+            self.home.addresses_file.unlink(missing_ok=True)
+            _, ports = self._recorded()
+            self._write_record({}, ports)
+        return left
+
+
+def to_json(found: Mapping[str, Health]) -> dict[str, Any]:
+    """What ``status --json`` prints; programs read it, so it stays as it is."""
+    return {
+        "healthy": bool(found) and all(health.healthy for health in found.values()),
+        "services": {name: asdict(health) for name, health in found.items()},
+    }
