@@ -49,9 +49,9 @@ def belonging(home: Home) -> dict[int, str]:
             variables = (entry / "environ").read_bytes().split(b"\0")
         except OSError:
             continue
-        name = next((variable for variable in variables if variable.startswith(mark)), None)
-        if name is not None and place in variables and is_alive(int(entry.name)):
-            found.setdefault(int(entry.name), name.removeprefix(mark).decode())
+        marked = next((variable for variable in variables if variable.startswith(mark)), None)
+        if marked is not None and place in variables and is_alive(int(entry.name)):
+            found.setdefault(int(entry.name), marked.removeprefix(mark).decode())
     return found
 
 

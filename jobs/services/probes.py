@@ -1,4 +1,4 @@
-"""Health, asked of the service itself: Kafka for its metadata, Cassandra for a row, Redis for PONG, the API for /healthz.
+"""Health, asked of the service itself: Kafka's metadata, a row of Cassandra, Redis's PONG, the API's /healthz.
 
 Each probe returns a short finding, or raises ``Unwell`` with the reason.
 """

@@ -11,12 +11,15 @@ from typing import Any
 from jobs.services import addresses, cassandra, kafka, pids, probes, redis
 from jobs.services.failures import NeverHealthy, StackError
 from jobs.services.home import Home, read_json, write_json
-from jobs.services.programs import Program, agent_programs, api_program
+from jobs.services.programs import AGENTS, Program, agent_programs, api_program
 from jobs.services.supervisor import Supervisor
 from sinks.settings import Settings
 
-PATIENCE = 120.0
-"""Seconds that a started program has to become healthy."""
+PATIENCE, EXTERNAL_PATIENCE = 120.0, 10.0
+"""Seconds that a started program, and a service named by the environment, have to become healthy."""
+
+LIVES = 4
+"""A program that is started more often than this while waited for is not going to run."""
 
 Say = Callable[[str], None]
 
@@ -44,12 +47,13 @@ class Stack:
         self.supervisor = Supervisor(home)
 
     def start_services(self, names: Iterable[str] = addresses.SERVICES, *, free_ports: bool = False) -> None:
-        """Start those of ``names`` that the environment does not name and that do not run yet; wait until all answer."""
+        """Start those of ``names`` that neither the environment names nor run yet; wait until all answer."""
         with self.home.locked():
             self.home.create()
             self.home.ensure_secrets()
             was_running = self._clear_the_ground()
             programs, ports = self._recorded()
+            names = list(names)
             wanted = addresses.local_services(names, self.environment)
             try:
                 for name in wanted:
@@ -63,7 +67,7 @@ class Stack:
                         self.say(f"starting {name}")
                         programs[name] = self._prepare(name, ports)
                 self._apply(programs, ports)
-                self._wait(wanted)
+                self._wait(names)
             except BaseException:
                 if not was_running:
                     self._stop_all()
@@ -88,6 +92,29 @@ class Stack:
             self._apply(programs, ports)
             self._wait(program.name for program in apps)
 
+    def plan(self, *, free_ports: bool = False, apps: bool = True) -> list[str]:
+        """What starting would do, a line each; changes nothing."""
+        running = self.supervisor.states()
+        lines = []
+        for name in [*addresses.SERVICES, *(["api"] if apps else [])]:
+            if self._is_external(name):
+                variable = addresses.ENVIRONMENT[name]
+                lines.append(f"would use {name} at {self.environment[variable]} ({variable})")
+            elif name in running:
+                lines.append(f"{name} runs already")
+            elif free_ports:
+                lines.append(f"would start {name} on free ports")
+            else:
+                listed = ", ".join(
+                    f"{port}" + ("" if addresses.is_free(port) else " (TAKEN)")
+                    for port in addresses.PORTS[name].values()
+                )
+                lines.append(f"would start {name} on port {listed}")
+        if apps:
+            lines.append("would provision topics and keyspace")
+            lines.extend(f"would start the agent {slot}: {' '.join(groups)}" for slot, groups in AGENTS.items())
+        return lines
+
     def stop(self) -> dict[int, str]:
         """Stop everything, the apps before the services; returns what could not be stopped, which is a failure."""
         with self.home.locked():
@@ -106,8 +133,7 @@ class Stack:
         found: dict[str, Health] = {}
         for name in [*addresses.SERVICES, *(name for name, program in programs.items() if program.is_app)]:
             known = states.get(name)
-            is_external = name in addresses.SERVICES and bool(self.environment.get(addresses.ENVIRONMENT[name]))
-            if known is None and not is_external:
+            if known is None and not self._is_external(name):
                 found[name] = Health("stopped", False, None, None, "not started")
                 continue
             probe, address = self._probe(name, settings)
@@ -133,7 +159,7 @@ class Stack:
         return Settings(shutterlog_home=self.home.root, **written)
 
     def _clear_the_ground(self) -> bool:
-        """Whether a supervisor runs already. Where it was killed, end what it left, so that ports and folders are free."""
+        """Whether a supervisor runs already; where it was killed, end what it left: it holds ports and folders."""
         if self.supervisor.pid is not None:
             return True
         orphans = pids.belonging(self.home)
@@ -196,27 +222,47 @@ class Stack:
         return None, None
 
     def _wait(self, names: Iterable[str]) -> None:
-        deadline = time.monotonic() + PATIENCE
         settings = self._settings()
         for name in names:
-            probe, _ = self._probe(name, settings)
-            while True:
-                state = self.supervisor.states().get(name)
-                well, detail = probes.finding(probe) if probe else (True, "")
-                if well and state is not None and state.state == "running":
-                    break
-                if time.monotonic() > deadline or (state is not None and state.state == "fatal"):
-                    raise NeverHealthy(self._story(name, detail))
-                time.sleep(0.1)
+            self._wait_for(name, settings)
         pids.record(self.home, self._pids())
 
-    def _story(self, name: str, detail: str) -> str:
+    def _wait_for(self, name: str, settings: Settings) -> None:
+        probe, address = self._probe(name, settings)
+        is_external = self._is_external(name)
+        patience = EXTERNAL_PATIENCE if is_external else PATIENCE
+        deadline = time.monotonic() + patience
+        lives: set[int] = set()
+        while True:
+            well, detail = probes.finding(probe) if probe else (True, "")
+            if is_external:
+                if well:
+                    return
+                if time.monotonic() > deadline:
+                    raise NeverHealthy(
+                        f"{addresses.ENVIRONMENT[name]} names {address}, and it does not answer: {detail}"
+                    )
+            else:
+                state = self.supervisor.states().get(name)
+                if well and state is not None and state.state == "running":
+                    return
+                if state is not None and state.pid:
+                    lives.add(state.pid)
+                if time.monotonic() > deadline or len(lives) > LIVES or (state and state.state == "fatal"):
+                    raise NeverHealthy(self._story(name, detail, len(lives)))
+            time.sleep(0.1)
+
+    def _is_external(self, name: str) -> bool:
+        return name in addresses.SERVICES and bool(self.environment.get(addresses.ENVIRONMENT[name]))
+
+    def _story(self, name: str, detail: str, lives: int) -> str:
         log = self.home.log(name)
         tail = ""
         if log.exists():
             with log.open(errors="replace") as lines:
                 tail = "".join(deque(lines, maxlen=15))
-        return f"{name} is not healthy after {PATIENCE:.0f} s ({detail or 'it does not keep running'}); {log} ends:\n{tail}"
+        reason = f"{name} was started {lives} time(s) and is not healthy"
+        return f"{reason} ({detail or 'it does not keep running'}); {log} ends:\n{tail}"
 
     def _stop_all(self) -> dict[int, str]:
         programs, _ = self._recorded()

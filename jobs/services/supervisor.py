@@ -19,6 +19,7 @@ from jobs.services.failures import StackError
 from jobs.services.home import Home, write_text
 from jobs.services.programs import Program
 
+RPC_FACTORY = "supervisor.rpcinterface:make_main_rpcinterface"
 LOG_BYTES, LOG_BACKUPS = 10 * 1024 * 1024, 3
 RETRIES = 1000
 """A program that keeps failing is tried for ever, a little later each time; `status` shows it."""
@@ -147,7 +148,8 @@ class Supervisor:
         with self._rpc() as rpc:
             added, changed, removed = rpc.reloadConfig()[0]
             for name in [*changed, *removed]:
-                rpc.stopProcess(name) if self._runs(rpc, name) else None
+                if self._runs(rpc, name):
+                    rpc.stopProcess(name)
                 rpc.removeProcessGroup(name)
             for name in [*changed, *added]:
                 rpc.addProcessGroup(name)
