@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import signal
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,6 +27,9 @@ HOME_VARIABLE = "SHUTTERLOG_TEST_HOME"
 PREFIX = "shutterlog-test-"
 FIELDS = {"kafka": "kafka_bootstrap", "cassandra": "cassandra_hosts", "redis": "redis_url"}
 CLAIM_SECONDS = 3600
+
+KEPT: list[Any] = []
+"""Containers end when nothing refers to them any more."""
 
 
 class SessionServices:
@@ -44,7 +48,7 @@ class SessionServices:
         with file_lock(self.root / "session.lock"):
             known = read_json(self.root / "session.json")
             if FIELDS[name] not in known:
-                known[FIELDS[name]] = self._in_container(name) if docker_answers() else self._local(name)
+                known[FIELDS[name]] = self._in_container(name) or self._local(name)
                 write_json(self.root / "session.json", known)
         return str(known[FIELDS[name]])
 
@@ -63,10 +67,17 @@ class SessionServices:
         self.local.start_services([name], free_ports=True)
         return str(json.loads(self.local.home.addresses_file.read_text())[FIELDS[name]])
 
-    def _in_container(self, name: str) -> str:
-        container, address = CONTAINERS[name]()
+    def _in_container(self, name: str) -> str | None:
+        if not docker_answers():
+            return None
+        try:
+            container, address = CONTAINERS[name]()
+        except Exception as error:  # an engine without the image, or without room: the local program does as well
+            print(f"no container for {name}, using a local program: {error}", file=sys.stderr)
+            return None
+        KEPT.append(container)
         known = read_json(self.root / "containers.json")
-        write_json(self.root / "containers.json", {**known, name: container})
+        write_json(self.root / "containers.json", {**known, name: str(container.get_wrapped_container().id)})
         return address
 
 
@@ -139,36 +150,32 @@ def _end_dead_sessions() -> None:
                 SessionServices(root).stop()
 
 
-def _kafka_container() -> tuple[str, str]:
-    from testcontainers.kafka import KafkaContainer
+def _kafka_container() -> tuple[Any, str]:
+    from testcontainers.community.kafka import KafkaContainer
 
-    container = KafkaContainer("confluentinc/cp-kafka:8.1.0").with_kraft()
+    container = KafkaContainer("confluentinc/cp-kafka:7.6.0").with_kraft()
     container.with_env("KAFKA_AUTO_CREATE_TOPICS_ENABLE", "false")
     container.with_env("KAFKA_GROUP_MIN_SESSION_TIMEOUT_MS", "1000")
     container.start()
-    return _name(container), str(container.get_bootstrap_server())
+    return container, str(container.get_bootstrap_server())
 
 
-def _cassandra_container() -> tuple[str, str]:
-    from testcontainers.cassandra import CassandraContainer
+def _cassandra_container() -> tuple[Any, str]:
+    from testcontainers.community.cassandra import CassandraContainer
 
     container = CassandraContainer("cassandra:5.0")
     container.start()
     ((host, port),) = container.get_contact_points()
-    return _name(container), f"{host}:{port}"
+    return container, f"{host}:{port}"
 
 
-def _redis_container() -> tuple[str, str]:
-    from testcontainers.redis import RedisContainer
+def _redis_container() -> tuple[Any, str]:
+    from testcontainers.community.redis import RedisContainer
 
     container = RedisContainer("redis:7")
     container.with_command("redis-server --appendonly yes --databases 256 --set-max-intset-entries 4096")
     container.start()
-    return _name(container), f"redis://{container.get_container_host_ip()}:{container.get_exposed_port(6379)}/0"
-
-
-def _name(container: Any) -> str:
-    return str(container.get_wrapped_container().id)
+    return container, f"redis://{container.get_container_host_ip()}:{container.get_exposed_port(6379)}/0"
 
 
 def _remove_container(identity: str) -> None:
@@ -178,7 +185,7 @@ def _remove_container(identity: str) -> None:
         client.containers.get(identity).remove(force=True, v=True)
 
 
-CONTAINERS: dict[str, Callable[[], tuple[str, str]]] = {
+CONTAINERS: dict[str, Callable[[], tuple[Any, str]]] = {
     "kafka": _kafka_container,
     "cassandra": _cassandra_container,
     "redis": _redis_container,

@@ -1,0 +1,66 @@
+"""Addresses: the environment wins, default ports must be free, free ports are free."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from jobs.services import addresses
+from jobs.services.failures import PortTaken
+from sinks.settings import Settings
+
+
+@pytest.fixture
+def taken_port() -> Iterator[int]:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        yield listener.getsockname()[1]
+
+
+def test_a_service_named_by_the_environment_is_not_local() -> None:
+    environment = {"KAFKA_BOOTSTRAP": "broker:9092", "REDIS_URL": ""}
+
+    assert addresses.local_services(addresses.SERVICES, environment) == ["cassandra", "redis"]
+    assert addresses.external(environment) == {"kafka_bootstrap": "broker:9092"}
+
+
+def test_every_written_field_is_a_setting() -> None:
+    ports = {purpose: port for group in addresses.PORTS.values() for purpose, port in group.items()}
+    every_variable = dict.fromkeys(addresses.ENVIRONMENT.values(), "x")
+
+    written = {**addresses.fields(ports), **addresses.external(every_variable)}
+
+    assert written.keys() <= Settings.model_fields.keys()
+    assert written.keys() == {"kafka_bootstrap", "cassandra_hosts", "redis_url", "api_port", "s3_endpoint"}
+
+
+def test_a_taken_default_port_says_what_helps(taken_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(addresses.PORTS, "redis", {"redis": taken_port})
+
+    with pytest.raises(PortTaken) as caught:
+        addresses.choose_ports("redis", free_ports=False, remembered={})
+
+    message = str(caught.value)
+    assert str(taken_port) in message
+    assert "redis" in message
+    assert "REDIS_URL" in message
+    assert "--free-ports" in message
+
+
+def test_free_ports_differ_and_are_free() -> None:
+    first = addresses.choose_ports("kafka", free_ports=True, remembered={})
+    second = addresses.choose_ports("cassandra", free_ports=True, remembered={}, avoid=first.values())
+
+    chosen = [*first.values(), *second.values()]
+    assert len(set(chosen)) == 4
+    assert all(addresses.is_free(port) for port in chosen)
+
+
+def test_a_remembered_port_is_taken_again_if_free(taken_port: int) -> None:
+    free = addresses.choose_ports("redis", free_ports=True, remembered={})
+
+    assert addresses.choose_ports("redis", free_ports=True, remembered=free) == free
+    assert addresses.choose_ports("redis", free_ports=True, remembered={"redis": taken_port})["redis"] != taken_port
