@@ -1,0 +1,310 @@
+"""Cassandra as the rest of Shutterlog sees it: awaitable statements, and one exception for "away".
+
+The driver works with threads and callbacks. Here each of its futures becomes an asyncio one, what blocks (connecting,
+preparing, closing) runs in a thread of this object, and every failure that time can heal becomes ``StoreAway``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import namedtuple
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import lru_cache, partial
+from typing import Any, Self, TypeAlias, TypeVar
+
+from cassandra import ConsistencyLevel, OperationTimedOut, Timeout, Unavailable, UnresolvableContactPoints
+from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, NoHostAvailable, ResponseFuture, Session
+from cassandra.connection import ConnectionBusy, ConnectionException
+from cassandra.io.libevreactor import LibevConnection
+from cassandra.policies import (
+    DCAwareRoundRobinPolicy,
+    ExponentialReconnectionPolicy,
+    RoundRobinPolicy,
+    TokenAwarePolicy,
+)
+from cassandra.pool import NoConnectionsAvailable
+from cassandra.protocol import IsBootstrappingErrorMessage, OverloadedErrorMessage
+from cassandra.query import BatchStatement, BatchType, PreparedStatement, SimpleStatement
+
+from sinks.errors import StoreAway
+from sinks.settings import Settings
+
+Row: TypeAlias = Any
+"""A named tuple with the columns' names; ``[applied]`` of a lightweight transaction is ``applied``."""
+Statement: TypeAlias = tuple[str, Sequence[object]]
+"""CQL with ``?`` for its parameters, and the parameters."""
+Done = TypeVar("Done")
+
+LOCAL_QUORUM: int = ConsistencyLevel.LOCAL_QUORUM
+LOCAL_ONE: int = ConsistencyLevel.LOCAL_ONE
+
+PAGE_ROWS = 5000
+AWAY = (
+    NoHostAvailable,
+    OperationTimedOut,
+    Unavailable,
+    Timeout,
+    UnresolvableContactPoints,
+    OverloadedErrorMessage,
+    IsBootstrappingErrorMessage,
+    ConnectionException,
+    ConnectionBusy,
+    NoConnectionsAvailable,
+    OSError,
+)
+"""Errors that say nothing about the statement itself. ``Timeout`` is both of ReadTimeout and WriteTimeout."""
+
+
+class KeyspaceMissing(LookupError):
+    """The keyspace does not exist: ``shutterlog provision`` makes it."""
+
+
+class Cassandra:
+    """One session on one keyspace, bound to the event loop it was connected on. Safe for any number of tasks.
+
+    Every method raises ``StoreAway`` when Cassandra cannot answer now. What a statement did is then unknown; all
+    statements of views carry their own timestamps, so they can be sent again.
+    """
+
+    def __init__(
+        self, cluster: Cluster, session: Session, keyspace: str, threads: ThreadPoolExecutor, concurrency: int
+    ) -> None:
+        """Use ``connect``. ``concurrency`` bounds the requests in flight."""
+        self.keyspace = keyspace
+        self._cluster = cluster
+        self._session = session
+        self._threads = threads
+        self._loop = asyncio.get_running_loop()
+        self._in_flight = asyncio.Semaphore(concurrency)
+        self._prepared: dict[str, PreparedStatement] = {}
+        self._preparing = asyncio.Lock()
+        self._closed = False
+
+    @classmethod
+    async def connect(
+        cls,
+        settings: Settings,
+        *,
+        create_keyspace: bool = False,
+        request_seconds: float = 10.0,
+        concurrency: int = 128,
+        consistency: int = LOCAL_QUORUM,
+    ) -> Self:
+        """Connect to ``settings.cassandra_hosts``; ``consistency`` holds where a statement brings none.
+
+        Raises ``StoreAway``, and ``KeyspaceMissing`` unless ``create_keyspace``.
+        """
+        threads = ThreadPoolExecutor(1, thread_name_prefix="cassandra")
+        opening = partial(_open, settings, create_keyspace, request_seconds, consistency)
+        try:
+            cluster, session = await asyncio.get_running_loop().run_in_executor(threads, opening)
+        except BaseException:
+            threads.shutdown(wait=False)
+            raise
+        return cls(cluster, session, settings.cassandra_keyspace, threads, concurrency)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def execute(self, cql: str, params: Sequence[object] = (), *, consistency: int | None = None) -> list[Row]:
+        """All rows of one statement, prepared once and kept. A conditional one answers one row with ``applied``."""
+        rows: list[Row] = []
+        async for page in self.pages(cql, params, consistency=consistency):
+            rows.extend(page)
+        return rows
+
+    async def pages(
+        self, cql: str, params: Sequence[object] = (), *, consistency: int | None = None, page_rows: int = PAGE_ROWS
+    ) -> AsyncIterator[list[Row]]:
+        """The rows of one statement, page by page: for scans that are larger than memory should hold."""
+        bound = (await self._prepare(cql)).bind(params)
+        bound.fetch_size = page_rows
+        if consistency is not None:
+            bound.consistency_level = consistency
+        async with self._in_flight:
+            answer = _Answer(self._loop)
+            page = await answer.first(self._session, bound)
+        yield page
+        while answer.has_more:
+            async with self._in_flight:
+                page = await answer.next()
+            yield page
+
+    async def apply_batch(self, statements: Iterable[Statement], *, consistency: int | None = None) -> None:
+        """Apply statements on ONE partition as one unlogged batch: atomic and isolated there, one round trip.
+
+        Keep it below some hundred rows: Cassandra refuses batches above ``batch_size_fail_threshold``.
+        """
+        batch = BatchStatement(BatchType.UNLOGGED, consistency_level=consistency)
+        for cql, params in statements:
+            batch.add(self._prepared.get(cql) or await self._prepare(cql), params)
+        async with self._in_flight:
+            await _Answer(self._loop).first(self._session, batch)
+
+    async def execute_each(self, statements: Iterable[Statement], *, consistency: int | None = None) -> list[list[Row]]:
+        """Execute statements concurrently, within the bound; answers in the order of ``statements``.
+
+        Waits for all of them even if one fails, then raises the first failure: nothing is left running.
+        """
+        return await together(self.execute(cql, params, consistency=consistency) for cql, params in statements)
+
+    async def change_schema(self, cql: str) -> None:
+        """Execute one unprepared statement without parameters (DDL, TRUNCATE) and wait until the nodes agree on it."""
+        async with self._in_flight:
+            await _Answer(self._loop).first(self._session, SimpleStatement(cql), timeout=60.0)
+
+    async def close(self) -> None:
+        """Close connections and end this object's threads. Idempotent."""
+        if not self._closed:
+            self._closed = True
+            await self._loop.run_in_executor(self._threads, self._cluster.shutdown)
+            self._threads.shutdown(wait=True)
+
+    async def _prepare(self, cql: str) -> PreparedStatement:
+        kept = self._prepared.get(cql)
+        if kept is not None:
+            return kept
+        async with self._preparing:
+            if cql not in self._prepared:
+                prepare = partial(_mapped, partial(self._session.prepare, cql))
+                self._prepared[cql] = await self._loop.run_in_executor(self._threads, prepare)
+        return self._prepared[cql]
+
+
+async def together(calls: Iterable[Any]) -> list[Any]:
+    """Await ``calls`` concurrently; all have ended when the first failure, if any, is raised."""
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+    for answer in answers:
+        if isinstance(answer, BaseException):
+            raise answer
+    return answers
+
+
+class _Answer:
+    """One driver future, seen from the event loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._waiting: asyncio.Future[list[Row]]
+        self._response: ResponseFuture
+
+    @property
+    def has_more(self) -> bool:
+        return bool(self._response.has_more_pages)
+
+    async def first(self, session: Session, statement: object, timeout: float | None = None) -> list[Row]:
+        self._waiting = self._loop.create_future()
+        limit = {} if timeout is None else {"timeout": timeout}
+        self._response = _mapped(partial(session.execute_async, statement, **limit))
+        self._response.add_callbacks(self._came, self._failed)
+        return await self._page()
+
+    async def next(self) -> list[Row]:
+        self._waiting = self._loop.create_future()
+        _mapped(self._response.start_fetching_next_page)
+        return await self._page()
+
+    async def _page(self) -> list[Row]:
+        try:
+            return await self._waiting
+        except AWAY as error:
+            raise StoreAway(f"Cassandra: {error}") from error
+
+    # The two below run in the driver's thread.
+
+    def _came(self, rows: list[Row] | None) -> None:
+        self._tell(self._waiting, asyncio.Future.set_result, rows or [])
+
+    def _failed(self, error: BaseException) -> None:
+        self._tell(self._waiting, asyncio.Future.set_exception, error)
+
+    def _tell(self, waiting: asyncio.Future[list[Row]], settle: Callable[..., None], outcome: object) -> None:
+        with suppress(RuntimeError):  # the event loop has closed: nobody waits any more
+            self._loop.call_soon_threadsafe(_settle, waiting, settle, outcome)
+
+
+def _settle(waiting: asyncio.Future[list[Row]], settle: Callable[..., None], outcome: object) -> None:
+    if not waiting.done():  # cancelled meanwhile
+        settle(waiting, outcome)
+
+
+def _mapped(call: Callable[[], Done]) -> Done:
+    try:
+        return call()
+    except AWAY as error:
+        raise StoreAway(f"Cassandra: {error}") from error
+
+
+def _open(
+    settings: Settings, create_keyspace: bool, request_seconds: float, consistency: int
+) -> tuple[Cluster, Session]:
+    hosts, port = settings.cassandra_contact_points
+    # Routing by token needs the schema of every keyspace, fetched again at each change: worth it in a cluster only.
+    clustered = len(hosts) > 1
+    policy = TokenAwarePolicy(DCAwareRoundRobinPolicy()) if clustered else RoundRobinPolicy()
+    profile = ExecutionProfile(
+        load_balancing_policy=policy,
+        consistency_level=consistency,
+        serial_consistency_level=ConsistencyLevel.LOCAL_SERIAL,
+        request_timeout=request_seconds,
+        row_factory=_named_rows,
+    )
+    cluster = Cluster(
+        hosts,
+        port=port,
+        connection_class=LibevConnection,
+        # Version 5 puts a checksum, computed in Python, around every frame; 4 has all that is used here.
+        protocol_version=4,
+        compression=False,
+        execution_profiles={EXEC_PROFILE_DEFAULT: profile},
+        reconnection_policy=ExponentialReconnectionPolicy(0.25, 4.0),
+        connect_timeout=5,
+        control_connection_timeout=10,
+        max_schema_agreement_wait=30,
+        idle_heartbeat_interval=5,
+        idle_heartbeat_timeout=10,
+        schema_metadata_enabled=clustered,
+        token_metadata_enabled=clustered,
+        monitor_reporting_enabled=False,
+    )
+    try:
+        session = _mapped(cluster.connect)
+        _mapped(partial(_choose_keyspace, session, settings, create_keyspace))
+    except BaseException:
+        cluster.shutdown()
+        raise
+    return cluster, session
+
+
+def _choose_keyspace(session: Session, settings: Settings, create: bool) -> None:
+    keyspace = settings.cassandra_keyspace
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,47}", keyspace):
+        raise ValueError(f"{keyspace!r} cannot name a keyspace: 1 to 48 of a-z, 0-9 and _, a letter first")
+    if create:
+        session.execute(
+            f"CREATE KEYSPACE IF NOT EXISTS {keyspace} WITH replication = "
+            f"{{'class': 'NetworkTopologyStrategy', 'replication_factor': {settings.replication_factor}}}",
+            timeout=60.0,
+        )
+    known = session.execute("SELECT keyspace_name FROM system_schema.keyspaces WHERE keyspace_name = %s", (keyspace,))
+    if known.one() is None:
+        raise KeyspaceMissing(f"keyspace {keyspace!r} does not exist: run `shutterlog provision`")
+    session.set_keyspace(keyspace)
+
+
+def _named_rows(columns: list[str], rows: Iterable[Sequence[object]]) -> list[Row]:
+    make = _row_type(tuple(columns))._make
+    return [make(row) for row in rows]
+
+
+@lru_cache(maxsize=1024)
+def _row_type(columns: tuple[str, ...]) -> Any:
+    # The driver's own factory makes a class for every answer, which costs more than most answers do.
+    names = [re.sub(r"\W+", "_", column).strip("_") for column in columns]
+    return namedtuple("Row", names, rename=True)
