@@ -1,0 +1,154 @@
+"""The buckets of the home feed in Redis: scripts that check the fences, apply writes and move the fences, atomically.
+
+Keys of bucket 5 of generation 1, all under ``hf1:{5}:`` (the braces keep a bucket on one node of a cluster):
+``h:USER`` feed · ``o:USER`` whom they follow · ``f:AUTHOR`` their followers who live in this bucket · ``pulled``
+authors with pulled posts · ``floors`` · ``fences``; and in the author's own bucket ``t:AUTHOR`` timeline ·
+``p:AUTHOR`` its pulled posts · ``d:AUTHOR`` deleted posts · ``big`` authors who are pulled from now on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.resources import files
+from typing import Any, NamedTuple, Protocol
+
+from sinks.redis import Redis, reaching_redis
+from streams.records import Spans
+
+Argument = int | str
+STATE, PUSH = "1", "2"
+"""The two passes: timelines and follower sets, then feeds."""
+
+
+class Call(NamedTuple):
+    """One script call. ``limits`` are (field, highest pass-2 fence) that a backfill's source allows."""
+
+    bucket: int
+    which: str
+    spans: Spans
+    limits: Sequence[tuple[str, int]]
+    writes: Sequence[Argument]
+
+
+class Reply(NamedTuple):
+    """``state`` is ok, behind or remade; ``counts`` and ``marks`` are pass 1's answers."""
+
+    state: str
+    counts: Sequence[int]
+    marks: Sequence[str]
+
+
+class Timeline(NamedTuple):
+    """An author's newest posts, with the fence of pass 1 read *before* them, and the timeline's floor ('' for none)."""
+
+    fence: int
+    floor: str
+    posts: Sequence[str]
+
+
+class Buckets(Protocol):
+    """The store of the home feed, as its sink sees it."""
+
+    async def call(self, calls: Sequence[Call]) -> list[Reply]:
+        """Run calls for different buckets; each is atomic, and none depends on another."""
+
+    async def timelines(self, wanted: Sequence[tuple[int, int, str]]) -> list[Timeline]:
+        """The timelines of (bucket, author, field), where ``field`` names the partition of the author's posts."""
+
+    async def fences(self) -> list[dict[str, tuple[int, str]]]:
+        """For each bucket, ``pass:field`` → (offset, topic id)."""
+
+
+def _script(name: str) -> str:
+    lua = files("sinks.lua")
+    return (lua / "fenced.lua").read_text() + (lua / f"{name}.lua").read_text()
+
+
+class RedisBuckets:
+    """``Buckets`` on one Redis, or on one node of many."""
+
+    def __init__(
+        self, redis: Redis, topic_ids: dict[str, str], *, generation: int, buckets: int, cap: int, slack: int
+    ) -> None:
+        self._redis = redis
+        self._topic_ids = topic_ids
+        self._prefixes = [f"hf{generation}:{{{bucket}}}:" for bucket in range(buckets)]
+        self._bounds = (cap, slack)
+        self._scripts = {STATE: _script("home_feed_state"), PUSH: _script("home_feed_push")}
+        self._digests: dict[str, str] = {}
+
+    async def call(self, calls: Sequence[Call]) -> list[Reply]:
+        async with reaching_redis():
+            if not self._digests:
+                await self._load()
+            replies = await self._evaluate(calls)
+            if any(isinstance(reply, Exception) and "NOSCRIPT" in str(reply).upper() for reply in replies):
+                # A restarted Redis has forgotten its scripts. Those calls did nothing; the fences make repeating
+                # the others harmless, but their answers would be lost, so only the refused ones are made again.
+                await self._load()
+                refused = [n for n, reply in enumerate(replies) if isinstance(reply, Exception)]
+                for n, reply in zip(refused, await self._evaluate([calls[n] for n in refused]), strict=True):
+                    replies[n] = reply
+        for reply in replies:
+            if isinstance(reply, Exception):
+                async with reaching_redis():
+                    raise reply
+        return [_reply(reply) for reply in replies]
+
+    async def _load(self) -> None:
+        for which, text in self._scripts.items():
+            self._digests[which] = await self._redis.script_load(text)
+
+    async def _evaluate(self, calls: Sequence[Call]) -> list[Any]:
+        pipeline = self._redis.pipeline(transaction=False)
+        for call in calls:
+            fences = self._prefixes[call.bucket] + "fences"
+            pipeline.execute_command("EVALSHA", self._digests[call.which], 1, fences, *self._arguments(call))
+        return await pipeline.execute(raise_on_error=False)
+
+    def _arguments(self, call: Call) -> list[Argument]:
+        arguments: list[Argument] = [self._prefixes[call.bucket], call.which, *self._bounds, len(call.spans)]
+        for tp, span in call.spans.items():
+            arguments += (str(tp), self._topic_ids[tp.topic], span.prior, span.last)
+        arguments.append(len(call.limits))
+        for field, limit in call.limits:
+            arguments += (field, limit)
+        arguments += call.writes
+        return arguments
+
+    async def timelines(self, wanted: Sequence[tuple[int, int, str]]) -> list[Timeline]:
+        async with reaching_redis():
+            pipeline = self._redis.pipeline(transaction=False)
+            for bucket, author, field in wanted:
+                prefix = self._prefixes[bucket]
+                pipeline.hget(prefix + "fences", f"{STATE}:{field}")
+                pipeline.lrange(f"{prefix}t:{author}", 0, -1)
+                pipeline.hget(prefix + "floors", f"t{author}")
+            answers = await pipeline.execute()
+        # The floor is read after the posts: what a trim in between evicts from the list is not missed below it.
+        return [
+            Timeline(
+                int(fence.split()[0]) if fence else -1,
+                (floor or b"").decode(),
+                [post.decode() for post in posts],
+            )
+            for fence, posts, floor in zip(answers[0::3], answers[1::3], answers[2::3], strict=True)
+        ]
+
+    async def fences(self) -> list[dict[str, tuple[int, str]]]:
+        async with reaching_redis():
+            pipeline = self._redis.pipeline(transaction=False)
+            for prefix in self._prefixes:
+                pipeline.hgetall(prefix + "fences")
+            answers = await pipeline.execute()
+        return [
+            {field.decode(): (int(offset), topic_id.decode()) for field, (offset, topic_id) in parsed}
+            for parsed in (((field, value.split()) for field, value in answer.items()) for answer in answers)
+        ]
+
+
+def _reply(raw: Sequence[Any]) -> Reply:
+    state = raw[0].decode()
+    if len(raw) < 3:
+        return Reply(state, (), ())
+    return Reply(state, raw[1], [mark.decode() for mark in raw[2]])

@@ -1,0 +1,19 @@
+-- Takes one token out of the bucket KEYS[1], which holds ARGV[1] at most and gains ARGV[2] a second.
+-- Answers 0, or the milliseconds to wait until there is one.
+local capacity, rate = tonumber(ARGV[1]), tonumber(ARGV[2])
+local now = redis.call('TIME')
+local ms = now[1] * 1000 + math.floor(now[2] / 1000)
+local held = redis.call('HMGET', KEYS[1], 'tokens', 'ms')
+local tokens = capacity
+if held[1] then
+  tokens = math.min(capacity, tonumber(held[1]) + math.max(0, ms - tonumber(held[2])) * rate / 1000)
+end
+local wait = 0
+if tokens >= 1 then
+  tokens = tokens - 1
+else
+  wait = math.ceil((1 - tokens) * 1000 / rate)
+end
+redis.call('HSET', KEYS[1], 'tokens', tostring(tokens), 'ms', ms)
+redis.call('PEXPIRE', KEYS[1], math.ceil(capacity * 1000 / rate) + 1000)
+return wait

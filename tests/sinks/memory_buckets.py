@@ -1,0 +1,217 @@
+"""The home feed's buckets in memory, for the simulation: the same answers as the Lua scripts, by the contract test.
+
+``without`` takes one rule out, so that the simulation can be shown to need it.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sinks.home_feed_buckets import PUSH, STATE, Argument, Call, Reply, Timeline
+from sinks.home_feed_reader import Skeleton
+from streams.buckets import bucket_of
+
+
+@dataclass
+class Bucket:
+    """One bucket's keys."""
+
+    fences: dict[str, tuple[int, str]] = field(default_factory=dict)
+    floors: dict[str, str] = field(default_factory=dict)
+    lists: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    sets: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+
+
+class MemoryBuckets:
+    """``Buckets`` of ``count`` buckets."""
+
+    def __init__(
+        self,
+        topic_ids: dict[str, str],
+        *,
+        count: int,
+        cap: int,
+        slack: int,
+        without: frozenset[str] = frozenset(),
+    ) -> None:
+        self.buckets = [Bucket() for _ in range(count)]
+        self._topic_ids = topic_ids
+        self._cap, self._slack = cap, slack
+        self._without = without
+
+    def snapshot(self, bucket: int) -> Bucket:
+        """What a bucket holds now, for a later ``restore``."""
+        return copy.deepcopy(self.buckets[bucket])
+
+    def restore(self, bucket: int, held: Bucket) -> None:
+        """The bucket loses what came after ``held``."""
+        self.buckets[bucket] = copy.deepcopy(held)
+
+    async def call(self, calls: Sequence[Call]) -> list[Reply]:
+        return [self.run(call) for call in calls]
+
+    async def timelines(self, wanted: Sequence[tuple[int, int, str]]) -> list[Timeline]:
+        found = []
+        for bucket, author, tp in wanted:
+            held = self.buckets[bucket]
+            fence = held.fences.get(f"{STATE}:{tp}", (-1, ""))[0]
+            found.append(Timeline(fence, held.floors.get(f"t{author}", ""), tuple(held.lists[f"t:{author}"])))
+        return found
+
+    async def fences(self) -> list[dict[str, tuple[int, str]]]:
+        return [dict(bucket.fences) for bucket in self.buckets]
+
+    def skeleton(self, user: int) -> Skeleton:
+        """As ``HomeFeedReader.skeleton``."""
+        own = self.buckets[bucket_of(user, len(self.buckets))]
+        ids = set(own.lists[f"h:{user}"])
+        floor = self._floor(own, str(user))
+        for author in own.sets[f"o:{user}"] & own.sets["pulled"]:
+            home = self.buckets[bucket_of(int(author), len(self.buckets))]
+            ids |= set(home.lists[f"p:{author}"])
+            floor = max(floor, self._floor(home, f"p{author}"))
+        return Skeleton(sorted((int(i) for i in ids if i > floor), reverse=True), int(floor or 0))
+
+    def _floor(self, bucket: Bucket, name: str) -> str:
+        return "" if "floor" in self._without else bucket.floors.get(name, "")
+
+    def run(self, call: Call) -> Reply:
+        """One script call: checks first, then writes, then fences."""
+        bucket = self.buckets[call.bucket]
+        fence: dict[int, int] = {}
+        for n, (tp, span) in enumerate(call.spans.items(), 1):
+            stored, topic_id = bucket.fences.get(f"{call.which}:{tp}", (-1, self._topic_ids[tp.topic]))
+            if topic_id != self._topic_ids[tp.topic]:
+                return Reply("remade", (), ())
+            if "expected" not in self._without:
+                if stored < span.prior:
+                    return Reply("behind", (), ())
+                if call.which == PUSH and bucket.fences.get(f"{STATE}:{tp}", (-1, ""))[0] < span.last:
+                    return Reply("behind", (), ())
+            fence[n] = -1 if "fence" in self._without else stored
+        for name, limit in call.limits:
+            if "limit" not in self._without and bucket.fences.get(f"{PUSH}:{name}", (-1, ""))[0] > limit:
+                return Reply("behind", (), ())
+        arguments = iter(call.writes)
+        reply = Reply("ok", (), ())
+        if call.which == STATE:
+            reply = self._state(bucket, fence, arguments)
+        else:
+            self._push(bucket, fence, arguments)
+        for tp, span in call.spans.items():
+            name = f"{call.which}:{tp}"
+            if span.last > bucket.fences.get(name, (-1, ""))[0]:
+                bucket.fences[name] = (span.last, self._topic_ids[tp.topic])
+        return reply
+
+    def _state(self, bucket: Bucket, fence: dict[int, int], rest: Iterator[Argument]) -> Reply:
+        marks: list[str] = []
+        for kind in rest:
+            if kind == "C":
+                return Reply("ok", [len(bucket.sets[f"f:{author}"]) for author in rest], marks)
+            i, offset, a, b = int(next(rest)), int(next(rest)), str(next(rest)), str(next(rest))
+            is_new = offset > fence[i]
+            if kind == "T":
+                marks.append(self._on_timeline(bucket, is_new, a, b, next(rest) == "1"))
+            elif not is_new:
+                continue
+            elif kind == "F":
+                bucket.sets[f"f:{b}"].add(a)
+                bucket.sets[f"o:{a}"].add(b)
+            elif kind == "U":
+                bucket.sets[f"f:{b}"].discard(a)
+                bucket.sets[f"o:{a}"].discard(b)
+            elif kind == "X":
+                for name in (f"t:{a}", f"p:{a}"):
+                    bucket.lists[name] = [post for post in bucket.lists[name] if post != b]
+                bucket.sets[f"d:{a}"].add(b)
+        return Reply("ok", (), marks)
+
+    def _on_timeline(self, bucket: Bucket, is_new: bool, author: str, post: str, redone: bool) -> str:
+        if post in bucket.sets[f"d:{author}"]:
+            return "skip"
+        if not is_new:
+            return "pull" if post in bucket.lists[f"p:{author}"] else "push"
+        if post in bucket.lists[f"t:{author}"]:
+            return "skip"
+        self._lpush(bucket, f"t:{author}", f"t{author}", [post])
+        if redone or author in bucket.sets["big"]:
+            self._lpush(bucket, f"p:{author}", f"p{author}", [post])
+            return "pull"
+        return "push"
+
+    def _push(self, bucket: Bucket, fence: dict[int, int], rest: Iterator[Argument]) -> None:
+        group = next(rest) == "1"
+        gathered: dict[str, list[str]] = {}
+
+        def flush() -> None:
+            for follower, ids in gathered.items():
+                self._lpush(bucket, f"h:{follower}", follower, ids)
+            gathered.clear()
+
+        for kind in rest:
+            if kind == "Q":
+                bucket.sets["pulled"].add(str(next(rest)))
+                continue
+            if kind == "L":
+                author, big = str(next(rest)), next(rest)
+                (bucket.sets["big"].add if big == "1" else bucket.sets["big"].discard)(author)
+                continue
+            i, offset, a, b = int(next(rest)), int(next(rest)), str(next(rest)), str(next(rest))
+            is_new = offset > fence[i]
+            if kind == "P" and is_new:
+                for follower in bucket.sets[f"f:{a}"]:
+                    gathered.setdefault(follower, []).append(b)
+                if not group:
+                    flush()
+            elif kind == "W" and is_new:
+                flush()
+                for follower in bucket.sets[f"f:{a}"]:
+                    bucket.lists[f"h:{follower}"] = [p for p in bucket.lists[f"h:{follower}"] if p != b]
+            elif kind == "R":
+                floor, n = str(next(rest)), int(next(rest))
+                ids = [str(next(rest)) for _ in range(n)]
+                if is_new:
+                    flush()
+                    self._reconcile(bucket, a, b, floor, ids)
+        flush()
+
+    def _reconcile(self, bucket: Bucket, follower: str, followee: str, floor: str, ids: list[str]) -> None:
+        feed = bucket.lists[f"h:{follower}"]
+        if followee in bucket.sets[f"o:{follower}"]:
+            self._raise_floor(bucket, follower, floor)
+            self._rewrite(bucket, f"h:{follower}", follower, feed + ids)
+        elif any(post in ids for post in feed):
+            self._rewrite(bucket, f"h:{follower}", follower, [post for post in feed if post not in ids])
+
+    def _raise_floor(self, bucket: Bucket, name: str, post: str) -> None:
+        bucket.floors[name] = max(bucket.floors.get(name, ""), post)
+
+    def _lpush(self, bucket: Bucket, key: str, name: str, ids: list[str]) -> None:
+        held = bucket.lists[key]
+        held[:0] = reversed(ids)
+        if len(held) > self._cap + self._slack:
+            highest = max(held[self._cap :])
+            if highest < held[self._cap - 1] and highest < held[0]:
+                del held[self._cap :]
+                self._raise_floor(bucket, name, highest)
+            else:
+                self._rewrite(bucket, key, name, held)
+
+    def _rewrite(self, bucket: Bucket, key: str, name: str, ids: list[str]) -> None:
+        distinct = sorted({post for post in ids if post > self._floor(bucket, name)}, reverse=True)
+        if len(distinct) > self._cap:
+            bucket.floors[name] = distinct[self._cap]
+        bucket.lists[key] = distinct[: self._cap]
+
+
+def contents(buckets: MemoryBuckets) -> Any:
+    """Everything held, with the empty keys left out, for comparing two stores."""
+    return [
+        (b.fences, b.floors, {k: v for k, v in b.lists.items() if v}, {k: v for k, v in b.sets.items() if v})
+        for b in buckets.buckets
+    ]
