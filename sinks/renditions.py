@@ -24,11 +24,11 @@ __all__ = ["BOUNDS", "QUALITY", "Rejected", "Rendered", "Rendition", "fitted", "
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "HEIF", "AVIF", "TIFF", "BMP", "JPEG2000", "ICO")
 """What people upload (JPEG includes MPO). Everything else that Pillow could open (PostScript, FLI…) stays closed."""
 
-BYTES_PER_PIXEL = {"WEBP": 16, "HEIF": 11, "AVIF": 11}
-"""Peak memory of decoding a pixel where it is not Pillow's own 4 to 6 (measured, see test_decoding.py)."""
-BYTES_PER_PIXEL_USUAL = 6.5
-BASELINE_MIB = 110
-"""A warm worker with its libraries and the small pictures it works on."""
+BYTES_PER_PIXEL = {"WEBP": 17, "HEIF": 8, "AVIF": 12, "JPEG2000": 25}
+"""Memory to decode a pixel, measured with pictures of 20 megapixels; JPEG is reckoned in ``_bytes_needed``."""
+BYTES_PER_PIXEL_USUAL = 6
+BASELINE_MIB = 100
+"""A warm worker with its libraries and the scaled pictures it works on."""
 
 LANCZOS = Image.Resampling.LANCZOS
 SIDEWAYS = {5, 6, 7, 8}
@@ -110,17 +110,18 @@ def _open(original: bytes, pixel_limit: int, memory_mib: int) -> _Decoded:
 
 
 def _decode(original: bytes, pixel_limit: int, memory_mib: int) -> _Decoded:
+    room = (memory_mib - BASELINE_MIB) * 1024 * 1024 - len(original)
+    if (canvas := _webp_size(original)) is not None:  # Pillow takes the memory as soon as it opens a WebP
+        _check(canvas, BYTES_PER_PIXEL["WEBP"] * canvas[0] * canvas[1], pixel_limit, room)
     with Image.open(BytesIO(original), formats=FORMATS) as picture:
         kind = picture.format or ""
         stored = picture.size
-        _check_pixels(stored, kind, pixel_limit, memory_mib)
         if kind in {"JPEG", "MPO"}:
             picture.draft(None, _needed(stored, _orientation(picture)))
-            picture.load()
-        else:
-            _load(picture)
+        _check(stored, _bytes_needed(picture, stored), pixel_limit, room)
+        _load(picture)
+        if kind not in {"JPEG", "MPO"}:
             stored = picture.size  # some containers tell the true size only now
-            _check_pixels(stored, kind, pixel_limit, memory_mib)
         orientation = _orientation(picture)
         base = flatten(picture, _needed(stored, orientation))
         return _Decoded(base, kind, stored, orientation, picture.info.get("icc_profile"))
@@ -240,11 +241,40 @@ def _orientation(picture: Image.Image) -> int:
     return orientation if isinstance(orientation, int) and orientation in _TURNS else 1
 
 
-def _check_pixels(size: tuple[int, int], kind: str, pixel_limit: int, memory_mib: int) -> None:
-    room = (memory_mib - BASELINE_MIB) * 1024 * 1024 / BYTES_PER_PIXEL.get(kind, BYTES_PER_PIXEL_USUAL)
-    limit = min(pixel_limit, int(room))
-    if size[0] * size[1] > limit:
-        raise too_many_pixels(*size, limit)
+def _bytes_needed(picture: Image.Image, stored: tuple[int, int]) -> int:
+    """What decoding an opened (and drafted) ``picture`` will take, at its peak."""
+    pixels = stored[0] * stored[1]
+    if picture.format in {"JPEG", "MPO"}:
+        # Four bytes for each pixel of the draft; a progressive file also has two for each coefficient of the whole.
+        coefficients = 2 * len(picture.getbands()) * pixels if picture.info.get("progressive") else 0
+        return 4 * picture.width * picture.height + coefficients
+    return BYTES_PER_PIXEL.get(picture.format or "", BYTES_PER_PIXEL_USUAL) * pixels
+
+
+def _check(size: tuple[int, int], bytes_needed: int, pixel_limit: int, room: int) -> None:
+    pixels = size[0] * size[1]
+    limit = min(pixel_limit, pixels * room // max(1, bytes_needed))
+    if pixels > limit:
+        raise too_many_pixels(*size, max(0, limit))
+
+
+def _webp_size(original: bytes) -> tuple[int, int] | None:
+    """The canvas that a WebP's first chunk declares (RFC 9649, sections 2.5 to 2.7); None for anything else."""
+    if original[:4] != b"RIFF" or original[8:12] != b"WEBP" or len(original) < 30:
+        return None
+    match original[12:16]:
+        case b"VP8X":
+            return _little(original[24:27]) + 1, _little(original[27:30]) + 1
+        case b"VP8L":
+            bits = _little(original[21:25])
+            return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+        case b"VP8 ":
+            return _little(original[26:28]) & 0x3FFF, _little(original[28:30]) & 0x3FFF
+    return None
+
+
+def _little(field: bytes) -> int:
+    return int.from_bytes(field, "little")
 
 
 def _looks_like_a_picture(original: bytes) -> bool:

@@ -1,0 +1,143 @@
+"""The object store: originals under their owner, renditions under their content. A local folder, or S3 by setting."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import obstore
+from obstore.exceptions import (
+    AlreadyExistsError,
+    BaseError,
+    InvalidPathError,
+    NotFoundError,
+    UnknownConfigurationKeyError,
+)
+from obstore.store import LocalStore, S3Store
+
+from sinks.errors import StoreAway
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sinks.settings import Settings
+
+
+class NoSuchObject(Exception):
+    """The store answers, and has nothing under this key."""
+
+
+def original_key(user_id: int | str, at_ms: int, media_id: int | str) -> str:
+    """``{user}/{yyyy}/{mm}/{media}/original``; ``at_ms`` is the upload's time in ms since 1970, taken in UTC."""
+    at = datetime.fromtimestamp(at_ms / 1000, UTC)
+    return f"{user_id}/{at:%Y}/{at:%m}/{media_id}/original"
+
+
+def rendition_key(digest: str) -> str:
+    """Where the rendition with this SHA-256 (hexadecimal) lives, for ever."""
+    return f"r/{digest[:2]}/{digest}.jpg"
+
+
+class ObjectStore:
+    """Whole objects by key, up to some tens of megabytes.
+
+    Every method raises ``StoreAway`` while the store cannot be reached; writes are atomic, and repeating one is safe.
+    """
+
+    def __init__(self, store: LocalStore | S3Store, root: Path | None = None) -> None:
+        self._store = store
+        self._root = root
+
+    @classmethod
+    def of(cls, settings: Settings) -> ObjectStore:
+        """The store that the settings name: S3 where ``s3_endpoint`` is set (credentials from the usual ``AWS_*``
+        variables), else the folder ``media_root``, which is made if it is absent."""
+        if settings.s3_endpoint:
+            return cls(
+                S3Store(
+                    settings.s3_bucket,
+                    endpoint=settings.s3_endpoint,
+                    client_options={"allow_http": settings.s3_endpoint.startswith("http://"), "timeout": "30s"},
+                    retry_config={"max_retries": 2},
+                )
+            )
+        root = settings.media_root or settings.shutterlog_home / "data" / "media"
+        return cls.local(root)
+
+    @classmethod
+    def local(cls, root: Path) -> ObjectStore:
+        """The store in the folder ``root``."""
+        root = root.resolve()
+        root.mkdir(parents=True, exist_ok=True)
+        return cls(LocalStore(root), root)
+
+    async def put(self, key: str, body: bytes) -> None:
+        """Store ``body`` under ``key``, over whatever was there."""
+        with self._speaking(key):
+            await obstore.put_async(self._store, key, body, use_multipart=False)
+
+    async def put_if_absent(self, key: str, body: bytes) -> bool:
+        """Store ``body`` unless ``key`` exists; whether it was stored. Meant for content-addressed keys."""
+        try:
+            with self._speaking(key):
+                await obstore.put_async(self._store, key, body, mode="create", use_multipart=False)
+        except AlreadyExistsError:
+            return False
+        return True
+
+    async def get(self, key: str) -> bytes:
+        """The object under ``key``. Raises ``NoSuchObject``."""
+        with self._speaking(key):
+            answer = await obstore.get_async(self._store, key)
+            return bytes(await answer.bytes_async())
+
+    async def exists(self, key: str) -> bool:
+        """Whether there is an object under ``key``."""
+        try:
+            with self._speaking(key):
+                await obstore.head_async(self._store, key)
+        except NoSuchObject:
+            return False
+        return True
+
+    async def delete(self, key: str) -> None:
+        """Remove what is under ``key``; nothing there is fine."""
+        try:
+            with self._speaking(key):
+                await obstore.delete_async(self._store, key)
+        except NoSuchObject:
+            return
+
+    async def keys(self, prefix: str = "") -> AsyncIterator[str]:
+        """The keys below ``prefix`` (whole path segments), in no order."""
+        with self._speaking(prefix):
+            async for batch in obstore.list(self._store, prefix or None):
+                for entry in batch:
+                    yield entry["path"]
+
+    async def ping(self) -> None:
+        """Raise ``StoreAway`` unless the store answers."""
+        with self._speaking("ping"):
+            if self._root is None:
+                async for _ in obstore.list(self._store, "ping/"):
+                    break
+            else:
+                await asyncio.to_thread(self._root.stat)
+
+    @contextmanager
+    def _speaking(self, key: str) -> Iterator[None]:
+        """Driver errors in our words."""
+        if self._root is not None and not self._root.is_dir():
+            raise StoreAway(f"the folder {self._root} is gone")  # else the driver would quietly make a new one
+        try:
+            yield
+        except (NotFoundError, FileNotFoundError) as error:
+            raise NoSuchObject(key) from error
+        except (AlreadyExistsError, InvalidPathError, UnknownConfigurationKeyError):
+            raise
+        except (BaseError, OSError) as error:
+            raise StoreAway(f"the object store does not answer: {error}") from error
