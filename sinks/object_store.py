@@ -80,6 +80,12 @@ class ObjectStore:
         with self._speaking(key):
             await obstore.put_async(self._store, key, body, use_multipart=False)
 
+    async def put_stream(self, key: str, chunks: AsyncIterator[bytes]) -> None:
+        """Store what ``chunks`` yields under ``key``, holding some megabytes at a time. Whatever ``chunks`` raises
+        comes out of here, and nothing is stored then."""
+        with self._speaking(key):
+            await obstore.put_async(self._store, key, chunks)
+
     async def put_if_absent(self, key: str, body: bytes) -> bool:
         """Store ``body`` unless ``key`` exists; whether it was stored. Meant for content-addressed keys."""
         try:

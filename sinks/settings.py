@@ -15,7 +15,8 @@ class Settings(BaseSettings):
     """Every tunable of Shutterlog. Environment variables carry the field's name in capitals.
 
     Addresses resolve in this order: an explicit argument, the environment, the file that
-    ``shutterlog up`` wrote (``$SHUTTERLOG_HOME/addresses.json``), the defaults below.
+    ``shutterlog up`` wrote (``$SHUTTERLOG_HOME/addresses.json``), the defaults below. Secrets resolve in the same
+    way, with the file ``secrets.json``.
     """
 
     model_config = SettingsConfigDict(extra="ignore")
@@ -68,6 +69,16 @@ class Settings(BaseSettings):
     decode_memory_mib: int = 512
     decode_workers: int = 1
     consistency_wait_seconds: float = 2.0
+
+    login_burst: int = 10
+    """Failed logins in a row, per username and address, before they have to wait."""
+    login_per_second: float = 1 / 30
+    registration_burst: int = 500
+    """Registrations in a row from one address before they have to wait."""
+    registration_per_second: float = 1.0
+    write_burst: int = 300
+    """Writes in a row by one person before they have to wait."""
+    write_per_second: float = 10.0
 
     node_id: int = Field(default=0, ge=0, lt=1024)
     """Distinguishes the gateways that make Snowflakes; two live gateways never share one."""
