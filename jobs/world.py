@@ -1,0 +1,179 @@
+"""A simulated world: the same seed gives the same events, to the byte.
+
+Pure: no store, no clock. First come the accounts, then the follows of the graph, then what people do
+(``jobs.world_doings``). A picture goes one of two ways. An ``Upload`` goes the whole way: its original has to be
+stored, and the media agent renders it. A ``Reuse`` is a media whose renditions exist already, those of a template.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from itertools import accumulate
+from random import Random
+from typing import NamedTuple
+
+from jobs.graphs import Graph
+from jobs.photos import Photo
+from schemas.events import (
+    AccountRegistered,
+    Event,
+    Followed,
+    UploadCompleted,
+)
+from schemas.ids import snowflake
+from sinks.object_store import original_key
+from sinks.sealing import seal
+
+DAY_MS = 86_400_000
+DEFAULT_UNTIL_MS = 1_735_689_600_000
+"""2025-01-01T00:00:00Z: fixed, so that a seed alone gives the same events, and in every broker's past."""
+
+SHARES = {"post": 0.34, "edit": 0.09, "delete": 0.09, "follow": 0.20, "unfollow": 0.16, "toggle": 0.08, "profile": 0.04}
+"""Of the events, unless the number of posts is given; the other shares then share the rest."""
+_WORDS = "dawn harbour fern alley copper winter lantern tide meadow signal orchard glass ember north rain"
+
+
+class Upload(NamedTuple):
+    """A picture that goes the whole way: store ``photo`` at ``event.original_key``, then write ``event``."""
+
+    event: UploadCompleted
+    photo: Photo
+
+
+class Reuse(NamedTuple):
+    """A media with the renditions of template number ``template``."""
+
+    event_id: int
+    at: int
+    media_id: int
+    owner_id: int
+    template: int
+
+
+Step = Event | Upload | Reuse
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a world is made of: ``until`` is its end in ms since 1970, ``whole_way`` how many posts have an upload."""
+
+    seed: int
+    events: int
+    posts: int | None = None
+    whole_way: int = 200
+    days: float = 3.0
+    until: int = DEFAULT_UNTIL_MS
+
+    def counts(self) -> dict[str, int]:
+        """How many events of each kind; uploads count as events too. Raises ``ValueError`` where they do not fit."""
+        posts = round(self.events * SHARES["post"]) if self.posts is None else self.posts
+        uploads = min(self.whole_way, posts, max(self.events - posts, 0))
+        rest = self.events - posts - uploads
+        if rest < 0:
+            raise ValueError(f"{posts} posts are more than {self.events} events")
+        others = {kind: share for kind, share in SHARES.items() if kind != "post"}
+        found = {kind: int(rest * share / sum(others.values())) for kind, share in others.items()}
+        found["follow"] += rest - sum(found.values())
+        return {"post": posts, "upload": uploads, **found}
+
+
+class World:
+    """One world. Read ``accounts``, ``templates`` and ``follows`` in this order, each once and to its end; then
+    ``jobs.world_doings.doings``."""
+
+    def __init__(self, graph: Graph, photos: Sequence[Photo], plan: Plan) -> None:
+        self.graph, self.photos, self.plan = graph, photos, plan
+        self.random = Random(plan.seed)  # noqa: S311 - a world that can be made again, not a secret
+        self._start = plan.until - int(plan.days * DAY_MS)
+        # Worlds of different seeds share a log: the gateway number keeps their ids apart.
+        self.ids = Ids(512 + self.random.randrange(512), self._start - DAY_MS // 4 + self.random.randrange(10_000))
+        self._salt = b"shutterlog world %d" % plan.seed
+        self.people: list[int] = [self.ids.next() for _ in range(graph.people)]
+        """The user id of each person of the graph."""
+        ranks = list(range(1, graph.people + 1))
+        self.random.shuffle(ranks)
+        self._activity = list(accumulate(rank**-0.8 for rank in ranks))
+
+    def person_key(self, user_id: int) -> bytes:
+        """The 32-byte key of a simulated person."""
+        return blake2b(b"key %d" % user_id, key=self._salt[:64], digest_size=32).digest()
+
+    def accounts(self) -> Iterator[AccountRegistered]:
+        """Everybody registers, in the quarter of a day before the world's start."""
+        for number, user in enumerate(self.people):
+            self.ids.reach(self.ids.at + 1)
+            event_id, at = self.ids.next(), self.ids.at
+            yield AccountRegistered(
+                event_id=event_id,
+                at=at,
+                actor_id=user,
+                user_id=user,
+                username=self.sealed(user, event_id, "username", f"sim{self.plan.seed}_{number}"),
+                name=self.sealed(user, event_id, "name", self.words(2).title()),
+            )
+
+    def templates(self) -> Iterator[Upload]:
+        """One upload of each photo, by the first people: their renditions serve the ``Reuse`` steps."""
+        for number, photo in enumerate(self.photos):
+            yield self.upload(self.people[number % len(self.people)], photo)
+
+    def follows(self) -> Iterator[Followed]:
+        """The graph, in its order."""
+        people = self.people
+        for a, b in zip(self.graph.followers.tolist(), self.graph.followees.tolist(), strict=True):
+            self.ids.reach(self.ids.at + 1)
+            event_id, at = self.ids.next(), self.ids.at
+            follower = people[a]
+            yield Followed(event_id=event_id, at=at, actor_id=follower, follower_id=follower, followee_id=people[b])
+
+    def sealed(self, user_id: int, event_id: int, field: str, text: str) -> bytes:
+        """``text`` under the person's key; the nonce belongs to this field of this event and to nothing else."""
+        nonce = blake2b(f"{field} {event_id}".encode(), key=self._salt[:64], digest_size=12).digest()
+        return seal(self.person_key(user_id), user_id, text, nonce=nonce)
+
+    def words(self, count: int) -> str:
+        """``count`` words."""
+        return " ".join(self.random.choices(_WORDS.split(), k=count))
+
+    def someone(self) -> int:
+        """A person's number, active people more often."""
+        return bisect(self._activity, self.random.random() * self._activity[-1], hi=len(self._activity) - 1)
+
+    def upload(self, owner: int, photo: Photo) -> Upload:
+        """``owner``, a user id, uploads ``photo`` now."""
+        media_id, event_id, at = self.ids.next(), self.ids.next(), self.ids.at
+        event = UploadCompleted(
+            event_id=event_id,
+            at=at,
+            actor_id=owner,
+            media_id=media_id,
+            owner_id=owner,
+            original_key=original_key(owner, at, media_id),
+            content_type=photo.content_type,
+            size=len(photo.body),
+            sha256=photo.sha256,
+        )
+        return Upload(event, photo)
+
+
+class Ids:
+    """Snowflakes and the time, which never goes back."""
+
+    def __init__(self, node: int, at: int) -> None:
+        self.at = at
+        self._node, self._sequence = node, -1
+
+    def next(self) -> int:
+        """The next id, at the time ``at``."""
+        self._sequence += 1
+        if self._sequence > 4095:
+            self.at, self._sequence = self.at + 1, 0
+        return snowflake(self.at, self._node, self._sequence)
+
+    def reach(self, at: int) -> None:
+        """Let it be ``at``, if it is not later already."""
+        if at > self.at:
+            self.at, self._sequence = at, -1

@@ -1,0 +1,189 @@
+"""What the people of a simulated world do: activity follows a power law and the time of day.
+
+Post follows upload, edit follows post, but a post and its pictures can pass each other, posts are deleted before they
+are published, and pairs follow, unfollow and follow again in short order: what views find hard happens all the time.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+
+from jobs.world import DAY_MS, Plan, Reuse, Step, World
+from jobs.world_follows import Follows
+from schemas.events import Event, Followed, PostDeleted, PostEdited, PostSubmitted, ProfileChanged, Unfollowed
+
+TORN_SHARE = 0.04
+"""Uploads whose file is broken, so that rejections happen."""
+
+
+def doings(world: World) -> Iterator[Step]:
+    """``plan.events`` events, and a ``Reuse`` for each picture not uploaded. Read the rest of ``world`` first."""
+    return Doings(world).steps()
+
+
+class _Post(NamedTuple):
+    post_id: int
+    author: int
+
+
+class Doings:
+    """The state of a world while its people do things."""
+
+    def __init__(self, world: World) -> None:
+        self.world, self.random, self.ids = world, world.random, world.ids
+        self.follows = Follows(world.graph, self.random)
+        self.alive: list[_Post] = []
+        self.dead: list[_Post] = []
+        self.later: list[tuple[int, int, Callable[[], Step]]] = []
+        """Steps that wait for a slot, so that a post and its pictures can pass each other: (slot, order, step)."""
+
+    def steps(self) -> Iterator[Step]:
+        plan, random = self.world.plan, self.random
+        counts = plan.counts()
+        # A post with an upload is two events and one slot.
+        counts["post"] -= counts["upload"]
+        kinds = [kind for kind, count in counts.items() for _ in range(count)]
+        random.shuffle(kinds)
+        for slot, (kind, at) in enumerate(zip(kinds, _times(plan, len(kinds)), strict=True)):
+            self.ids.reach(at)
+            while self.later and self.later[0][0] <= slot:
+                yield heapq.heappop(self.later)[2]()
+            yield from self._do(kind, slot)
+        while self.later:
+            yield heapq.heappop(self.later)[2]()
+
+    def _do(self, kind: str, slot: int) -> Iterator[Step]:
+        match kind:
+            case "post" | "upload":
+                yield from self._post(slot, whole_way=kind == "upload")
+            case "edit":
+                yield self._edit()
+            case "delete":
+                yield self._delete()
+            case "profile":
+                yield self._profile()
+            case _:
+                yield self._relate(kind)
+
+    def _post(self, slot: int, whole_way: bool) -> Iterator[Step]:
+        random, world = self.random, self.world
+        # Half of the posts are by those whom many follow, half by those who are active.
+        number = self.follows.someone_followed() if random.random() < 0.5 else world.someone()
+        author = world.people[number]
+        media: list[int] = []
+        reused: list[Callable[[], Step]] = []
+        if whole_way:
+            photo = random.choice(world.photos)
+            upload = world.upload(author, photo.torn() if random.random() < TORN_SHARE else photo)
+            media.append(upload.event.media_id)
+            yield upload
+        for _ in range((random.random() < 0.15) + (not whole_way)):
+            media_id, template = self.ids.next(), random.randrange(len(world.photos))
+            media.append(media_id)
+            reused.append(partial(self._reuse, media_id, author, template))
+        post_id = self.ids.next()
+        submit = self._submission(post_id, author, media)
+        steps: list[Callable[[], Step]] = [*reused, submit]
+        random.shuffle(steps)
+        for step in steps:
+            if random.random() < 0.15:
+                heapq.heappush(self.later, (slot + random.randrange(1, 40), self.ids.next(), step))
+            else:
+                yield step()
+
+    def _reuse(self, media_id: int, owner: int, template: int) -> Reuse:
+        event_id = self.ids.next()
+        return Reuse(event_id, self.ids.at, media_id, owner, template)
+
+    def _submission(self, post_id: int, author: int, media: list[int]) -> Callable[[], Step]:
+        caption = self.world.words(self.random.randrange(1, 12))
+
+        def submit() -> PostSubmitted:
+            event_id = self.ids.next()
+            self.alive.append(_Post(post_id, author))
+            sealed = self.world.sealed(author, event_id, "caption", caption)
+            return PostSubmitted(
+                event_id=event_id,
+                at=self.ids.at,
+                actor_id=author,
+                post_id=post_id,
+                author_id=author,
+                media_ids=media,
+                caption=sealed,
+            )
+
+        return submit
+
+    def _edit(self) -> Event:
+        # Now and then an edit comes after the deletion that it crossed.
+        from_dead = self.dead and self.random.random() < 0.03
+        if not (from_dead or self.alive):
+            return self._profile()
+        post = self.random.choice(self.dead) if from_dead else self.alive[self._place()]
+        event_id = self.ids.next()
+        return PostEdited(
+            event_id=event_id,
+            at=self.ids.at,
+            actor_id=post.author,
+            post_id=post.post_id,
+            author_id=post.author,
+            caption=self.world.sealed(post.author, event_id, "caption", self.world.words(self.random.randrange(1, 12))),
+        )
+
+    def _delete(self) -> Event:
+        if not self.alive:
+            return self._profile()
+        place = self._place()
+        post, self.alive[place] = self.alive[place], self.alive[-1]
+        self.alive.pop()
+        self.dead.append(post)
+        event_id = self.ids.next()
+        return PostDeleted(
+            event_id=event_id, at=self.ids.at, actor_id=post.author, post_id=post.post_id, author_id=post.author
+        )
+
+    def _place(self) -> int:
+        """Of a post: half of the time one of the newest, which may not be published yet."""
+        newest = min(20, len(self.alive)) if self.random.random() < 0.5 else len(self.alive)
+        return len(self.alive) - 1 - self.random.randrange(newest)
+
+    def _profile(self) -> Event:
+        user, event_id = self.world.people[self.world.someone()], self.ids.next()
+        return ProfileChanged(
+            event_id=event_id,
+            at=self.ids.at,
+            actor_id=user,
+            user_id=user,
+            name=self.world.sealed(user, event_id, "name", self.world.words(2).title()),
+            bio=self.world.sealed(user, event_id, "bio", self.world.words(6)),
+        )
+
+    def _relate(self, kind: str) -> Event:
+        pair = self.follows.change(kind, self.world.someone)
+        if pair is None:
+            return self._profile()
+        follower, followee, follows = pair
+        event_id, actor = self.ids.next(), self.world.people[follower]
+        made = Followed if follows else Unfollowed
+        return made(
+            event_id=event_id,
+            at=self.ids.at,
+            actor_id=actor,
+            follower_id=actor,
+            followee_id=self.world.people[followee],
+        )
+
+
+def _times(plan: Plan, count: int) -> list[int]:
+    """``count`` times from the world's start to its end: most in the evening, few at night."""
+    random = np.random.default_rng([plan.seed, 3])
+    minutes = np.arange(int(plan.days * 1440) + 1)
+    rate = 1.0 + 0.9 * np.cos(2 * np.pi * (minutes / 1440 - 20 / 24))
+    passed = np.concatenate([[0.0], np.cumsum((rate[1:] + rate[:-1]) / 2)])
+    found = np.interp(np.sort(random.random(count)) * passed[-1], passed, minutes * 60_000.0)
+    return (plan.until - int(plan.days * DAY_MS) + found).astype(np.int64).tolist()  # type: ignore[no-any-return]

@@ -1,0 +1,126 @@
+"""A simulated world is a function of its seed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from hashlib import sha256
+
+import pytest
+
+from jobs.graphs import make_graph
+from jobs.photos import make_photos
+from jobs.world import Plan, Reuse, Step, Upload, World
+from jobs.world_doings import doings
+from schemas.codec import encode
+from schemas.events import Event, Followed, PostDeleted, PostEdited, PostSubmitted, Unfollowed
+from sinks.sealing import unseal
+
+PHOTOS = make_photos(2, seed=1, sides=(40, 30))
+
+
+def world_of(plan: Plan, people: int = 40) -> World:
+    return World(make_graph(people, seed=plan.seed, mean_following=6), PHOTOS, plan)
+
+
+def steps_of(world: World) -> list[Step]:
+    return [*world.accounts(), *world.templates(), *world.follows(), *doings(world)]
+
+
+def digest(steps: list[Step]) -> str:
+    found = sha256()
+    for step in steps:
+        match step:
+            case Event():
+                found.update(encode(step))
+            case Upload(event, photo):
+                found.update(encode(event) + photo.body)
+            case Reuse():
+                found.update(repr(step).encode())
+    return found.hexdigest()
+
+
+def at(step: Step) -> int:
+    return step.event.at if isinstance(step, Upload) else step.at
+
+
+def test_the_same_seed_gives_the_same_bytes() -> None:
+    plan = Plan(seed=7, events=800, whole_way=20)
+    once, again = digest(steps_of(world_of(plan))), digest(steps_of(world_of(plan)))
+    assert once == again
+    assert once != digest(steps_of(world_of(replace(plan, seed=8))))
+
+
+def test_time_does_not_go_back_and_ends_when_it_should() -> None:
+    plan = Plan(seed=2, events=2000, until=1_700_000_000_000)
+    times = [at(step) for step in steps_of(world_of(plan))]
+    assert times == sorted(times)
+    assert plan.until - 3_600_000 < times[-1] <= plan.until
+
+
+def test_counts_are_exact_and_every_kind_happens() -> None:
+    plan = Plan(seed=3, events=3000, posts=900, whole_way=30)
+    steps = list(doings(world_of(plan)))
+    kinds = Counter(type(step).__name__ for step in steps)
+    reused = kinds.pop("Reuse")
+    assert sum(kinds.values()) == 3000
+    assert kinds["PostSubmitted"] == 900
+    assert kinds["Upload"] == 30
+    assert reused >= 870
+    assert min(kinds[kind] for kind in ("Followed", "Unfollowed", "PostEdited", "PostDeleted", "ProfileChanged")) > 50
+
+
+def test_more_posts_than_events_are_refused() -> None:
+    with pytest.raises(ValueError, match="more than 10 events"):
+        Plan(seed=1, events=10, posts=20).counts()
+
+
+def test_ids_are_unique_and_posts_have_their_media() -> None:
+    steps = steps_of(world_of(Plan(seed=4, events=3000, whole_way=50)))
+    event_ids = [step.event.event_id if isinstance(step, Upload) else step.event_id for step in steps]
+    assert len(set(event_ids)) == len(event_ids)
+    owners = {step.event.media_id: step.event.owner_id for step in steps if isinstance(step, Upload)}
+    owners |= {step.media_id: step.owner_id for step in steps if isinstance(step, Reuse)}
+    posts = [step for step in steps if isinstance(step, PostSubmitted)]
+    assert len({post.post_id for post in posts}) == len(posts)
+    assert all(owners[media] == post.author_id for post in posts for media in post.media_ids)
+    assert any(len(post.media_ids) > 1 for post in posts)
+
+
+def test_only_posts_that_exist_are_edited_and_deleted_and_follows_alternate() -> None:
+    world = world_of(Plan(seed=5, events=4000))
+    following = {(event.follower_id, event.followee_id) for event in world.follows()}
+    again = 0
+    seen: set[tuple[int, int]] = set()
+    submitted: dict[int, int] = {}
+    for step in doings(world):
+        match step:
+            case PostSubmitted():
+                submitted[step.post_id] = step.author_id
+            case PostEdited() | PostDeleted():
+                assert submitted[step.post_id] == step.author_id == step.actor_id
+            case Followed():
+                pair = (step.follower_id, step.followee_id)
+                assert pair not in following
+                assert step.follower_id != step.followee_id
+                following.add(pair)
+                again += pair in seen
+            case Unfollowed():
+                pair = (step.follower_id, step.followee_id)
+                assert pair in following
+                following.remove(pair)
+                seen.add(pair)
+    assert again > 20, "following again after an unfollow is what feeds find hard"
+
+
+def test_what_is_sealed_can_be_read_with_the_person_s_key() -> None:
+    world = world_of(Plan(seed=6, events=200))
+    first = next(world.accounts())
+    assert unseal(world.person_key(first.user_id), first.user_id, first.username) == "sim6_0"
+    post = next(step for step in doings(world) if isinstance(step, PostSubmitted))
+    assert unseal(world.person_key(post.author_id), post.author_id, post.caption)
+
+
+def test_worlds_of_two_seeds_do_not_share_people() -> None:
+    a, b = world_of(Plan(seed=1, events=0)), world_of(Plan(seed=2, events=0))
+    assert not set(a.people) & set(b.people)
