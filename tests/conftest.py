@@ -12,7 +12,7 @@ import pytest
 from jobs.services.home import Home
 from jobs.services.stack import Stack
 from sinks.settings import Settings
-from tests.services import SessionServices, begin_session, empty_redis, stop_on_signals
+from tests.services import SessionServices, begin_session, empty_redis, ignore_signals, stop_on_signals
 
 SERVICES = pytest.StashKey[SessionServices]()
 
@@ -27,6 +27,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     """End what the session started, however it ended."""
     if not hasattr(config, "workerinput") and SERVICES in config.stash:
+        ignore_signals()
         config.stash[SERVICES].stop()
 
 

@@ -28,6 +28,10 @@ PREFIX = "shutterlog-test-"
 FIELDS = {"kafka": "kafka_bootstrap", "cassandra": "cassandra_hosts", "redis": "redis_url"}
 CLAIM_SECONDS = 3600
 
+LARGER_BATCHES = (
+    "sed -i 's/^batch_size_fail_threshold:.*/batch_size_fail_threshold: 8MiB/' /etc/cassandra/cassandra.yaml"
+)
+
 KEPT: list[Any] = []
 """Containers end when nothing refers to them any more."""
 
@@ -99,6 +103,12 @@ def stop_on_signals() -> None:
         signal.signal(order, signal.default_int_handler)
 
 
+def ignore_signals() -> None:
+    """While the services are ended, a second Ctrl-C must not leave them behind."""
+    for order in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(order, signal.SIG_IGN)
+
+
 def docker_answers() -> bool:
     """Whether there is a Docker engine to start containers with."""
     if not os.environ.get("DOCKER_HOST") and not Path("/var/run/docker.sock").exists():
@@ -164,6 +174,7 @@ def _cassandra_container() -> tuple[Any, str]:
     from testcontainers.community.cassandra import CassandraContainer
 
     container = CassandraContainer("cassandra:5.0")
+    container.with_command(["sh", "-c", f"{LARGER_BATCHES} && exec docker-entrypoint.sh cassandra -f"])
     container.start()
     ((host, port),) = container.get_contact_points()
     return container, f"{host}:{port}"

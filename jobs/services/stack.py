@@ -18,7 +18,7 @@ from sinks.settings import Settings
 PATIENCE, EXTERNAL_PATIENCE = 120.0, 10.0
 """Seconds that a started program, and a service named by the environment, have to become healthy."""
 
-LIVES = 4
+LIVES = 3
 """A program that is started more often than this while waited for is not going to run."""
 
 Say = Callable[[str], None]
@@ -129,7 +129,8 @@ class Stack:
         states = self.supervisor.states()
         settings = self._settings()
         programs, _ = self._recorded()
-        pids.record(self.home, self._pids())
+        if states:
+            pids.record(self.home, self._pids())
         found: dict[str, Health] = {}
         for name in [*addresses.SERVICES, *(name for name, program in programs.items() if program.is_app)]:
             known = states.get(name)

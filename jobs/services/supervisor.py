@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import subprocess
 import sys
@@ -195,11 +196,14 @@ def _state(info: Mapping[str, Any]) -> ProgramState:
 
 
 def _section(name: str, options: Mapping[str, str]) -> str:
-    lines = [f"{key}={value}" if key == "environment" else f"{key}={_plain(value)}" for key, value in options.items()]
+    lines = [f"{key}={_plain(key, value)}" for key, value in options.items()]
     return "\n".join([f"[{name}]", *lines, ""])
 
 
-def _plain(value: str) -> str:
+def _plain(key: str, value: str) -> str:
+    """``value`` as supervisord reads it back: it knows no way to write a line's end or the start of a comment."""
+    if re.search(r"[\r\n]|\s[;#]", value):
+        raise StackError(f"supervisord cannot be given this {key}, it has a line's end or a comment's start: {value!r}")
     return value.replace("%", "%%")
 
 
@@ -209,6 +213,6 @@ def _environment(variables: Mapping[str, str]) -> str:
 
 def _quoted(name: str, value: str) -> str:
     quote = '"' if '"' not in value else "'"
-    if quote in value or "\n" in value:
-        raise StackError(f"{name} holds both kinds of quotes or a line's end; supervisord cannot pass that on")
-    return f"{quote}{_plain(value)}{quote}"
+    if quote in value:
+        raise StackError(f"{name} holds both kinds of quotes; supervisord cannot pass that on")
+    return f"{quote}{value}{quote}"

@@ -23,13 +23,14 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     return Home.at(tmp_path / "home")
 
 
-def test_status_of_nothing_is_unhealthy_json() -> None:
+def test_status_of_nothing_is_unhealthy_json_and_makes_nothing(home: Home) -> None:
     result = CliRunner().invoke(app, ["status", "--json"])
 
     assert result.exit_code == 1
     report = json.loads(result.stdout)
     assert report["healthy"] is False
     assert set(report["services"]) == {"kafka", "cassandra", "redis", "object_store"}
+    assert not home.root.exists()
 
 
 def test_a_dry_run_changes_nothing(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:

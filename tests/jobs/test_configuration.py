@@ -114,6 +114,9 @@ def test_values_that_supervisord_would_misread_are_quoted_or_refused(tmp_path: P
     assert """A='say "100%%"'""" in text
     with pytest.raises(StackError, match="BOTH"):
         render(home, [Program(name="x", command=["x"], environment={"BOTH": "\"'"})])
+    for value in ("two\nlines", "a ;comment", "a #comment"):
+        with pytest.raises(StackError, match="environment"):
+            render(home, [Program(name="x", command=["x"], environment={"A": value})])
 
 
 def test_a_long_home_still_has_a_socket_that_fits(tmp_path: Path) -> None:
