@@ -70,10 +70,11 @@ class Cassandra:
     """
 
     def __init__(
-        self, cluster: Cluster, session: Session, keyspace: str, threads: ThreadPoolExecutor, concurrency: int
+        self, cluster: Cluster, session: Session, threads: ThreadPoolExecutor, *, replicas: int, concurrency: int
     ) -> None:
-        """Use ``connect``. ``concurrency`` bounds the requests in flight."""
-        self.keyspace = keyspace
+        """Use ``connect``. ``replicas``: of each row of the keyspace; ``concurrency``: bound of requests in flight."""
+        self.keyspace: str = session.keyspace
+        self._replicas = replicas
         self._cluster = cluster
         self._session = session
         self._threads = threads
@@ -100,11 +101,16 @@ class Cassandra:
         threads = ThreadPoolExecutor(1, thread_name_prefix="cassandra")
         opening = partial(_open, settings, create_keyspace, request_seconds, consistency)
         try:
-            cluster, session = await asyncio.get_running_loop().run_in_executor(threads, opening)
+            cluster, session, replicas = await asyncio.get_running_loop().run_in_executor(threads, opening)
         except BaseException:
             threads.shutdown(wait=False)
             raise
-        return cls(cluster, session, settings.cassandra_keyspace, threads, concurrency)
+        return cls(cluster, session, threads, replicas=replicas, concurrency=concurrency)
+
+    @property
+    def on_every_node(self) -> bool:
+        """Whether each node holds each row, as far as is known now: then a batch may span partitions at no cost."""
+        return len(self._cluster.metadata.all_hosts()) <= self._replicas
 
     async def __aenter__(self) -> Self:
         return self
@@ -137,9 +143,10 @@ class Cassandra:
             yield page
 
     async def apply_batch(self, statements: Iterable[Statement], *, consistency: int | None = None) -> None:
-        """Apply statements on ONE partition as one unlogged batch: atomic and isolated there, one round trip.
+        """Apply statements as one unlogged batch: one round trip. On ONE partition it is atomic and isolated.
 
-        Keep it below some hundred rows: Cassandra refuses batches above ``batch_size_fail_threshold``.
+        Several partitions in it are fair only where they live together (``on_every_node``), and are not atomic.
+        Cassandra refuses batches above its ``batch_size_fail_threshold``, 50 KiB unless configured.
         """
         batch = BatchStatement(BatchType.UNLOGGED, consistency_level=consistency)
         for cql, params in statements:
@@ -243,7 +250,7 @@ def _mapped(call: Callable[[], Done]) -> Done:
 
 def _open(
     settings: Settings, create_keyspace: bool, request_seconds: float, consistency: int
-) -> tuple[Cluster, Session]:
+) -> tuple[Cluster, Session, int]:
     hosts, port = settings.cassandra_contact_points
     # Routing by token needs the schema of every keyspace, fetched again at each change: worth it in a cluster only.
     clustered = len(hosts) > 1
@@ -275,14 +282,15 @@ def _open(
     )
     try:
         session = _mapped(cluster.connect)
-        _mapped(partial(_choose_keyspace, session, settings, create_keyspace))
+        replicas = _mapped(partial(_choose_keyspace, session, settings, create_keyspace))
     except BaseException:
         cluster.shutdown()
         raise
-    return cluster, session
+    return cluster, session, replicas
 
 
-def _choose_keyspace(session: Session, settings: Settings, create: bool) -> None:
+def _choose_keyspace(session: Session, settings: Settings, create: bool) -> int:
+    """Make it the session's, and return how many replicas it has in the data centre with the fewest."""
     keyspace = settings.cassandra_keyspace
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,47}", keyspace):
         raise ValueError(f"{keyspace!r} cannot name a keyspace: 1 to 48 of a-z, 0-9 and _, a letter first")
@@ -292,10 +300,13 @@ def _choose_keyspace(session: Session, settings: Settings, create: bool) -> None
             f"{{'class': 'NetworkTopologyStrategy', 'replication_factor': {settings.replication_factor}}}",
             timeout=60.0,
         )
-    known = session.execute("SELECT keyspace_name FROM system_schema.keyspaces WHERE keyspace_name = %s", (keyspace,))
-    if known.one() is None:
+    known = session.execute(
+        "SELECT replication FROM system_schema.keyspaces WHERE keyspace_name = %s", (keyspace,)
+    ).one()
+    if known is None:
         raise KeyspaceMissing(f"keyspace {keyspace!r} does not exist: run `shutterlog provision`")
     session.set_keyspace(keyspace)
+    return min(int(value) for name, value in known.replication.items() if name != "class")
 
 
 def _named_rows(columns: list[str], rows: Iterable[Sequence[object]]) -> list[Row]:

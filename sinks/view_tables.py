@@ -1,0 +1,61 @@
+"""The tables of the views in Cassandra: their names by generation, their keys, and the DDL that makes them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import resources
+
+from sinks.cassandra import Cassandra
+
+GENERATION = "{generation}"
+"""Stands in the DDL where a table's name carries its generation."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of a view. ``key`` is its whole primary key, of which the first column is the partition key."""
+
+    view: str
+    key: tuple[str, ...]
+
+
+TABLES = {
+    "accounts": Table("accounts", ("user_id",)),
+    "followers": Table("follows", ("followee_id", "follower_id")),
+    "following": Table("follows", ("follower_id", "followee_id")),
+    "posts": Table("posts", ("post_id",)),
+    "media": Table("posts", ("media_id",)),
+    "user_posts": Table("user_posts", ("author_id", "post_id")),
+    "notifications": Table("notifications", ("recipient_id", "notification_id")),
+}
+"""Every table that a projection may write, by the name it has there."""
+
+
+def table_name(table: str, generation: int) -> str:
+    """The name of ``table`` in Cassandra; raises KeyError for one that no view has."""
+    if table not in TABLES:
+        raise KeyError(f"no view has a table {table!r}")
+    return f"{table}_{generation}"
+
+
+def view_tables(generation: int, view: str | None = None) -> list[str]:
+    """The names of the tables of ``view`` (of every view, without one) in ``generation``."""
+    return [table_name(name, generation) for name, table in TABLES.items() if view in (None, table.view)]
+
+
+async def apply_ddl(cassandra: Cassandra, generation: int = 1) -> None:
+    """Make those tables that are missing, the views' in ``generation``. Idempotent; existing ones stay as they are."""
+    for statement in ddl(generation):
+        await cassandra.change_schema(statement)
+
+
+def ddl(generation: int) -> Iterator[str]:
+    """Each statement of each ``*.cql`` file of ``sinks/cql``, in the order of names."""
+    files = (file for file in resources.files("sinks.cql").iterdir() if file.name.endswith(".cql"))
+    for file in sorted(files, key=lambda file: file.name):
+        bare = re.sub(r"--[^\n]*", "", file.read_text(encoding="utf-8"))
+        for statement in bare.replace(GENERATION, str(generation)).split(";"):
+            if statement.strip():
+                yield statement.strip()
