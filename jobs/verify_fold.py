@@ -1,0 +1,227 @@
+"""What the log says, folded in plain Python: written apart from the projections, so that the two can disagree.
+
+One entry point, ``Fold.take``, is given every record of the log in the order of each partition. What is kept is small:
+a million follows fit in some hundred megabytes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from schemas.events import (
+    AccountRegistered,
+    Event,
+    Followed,
+    MediaRejected,
+    PostDeleted,
+    PostEdited,
+    PostPublished,
+    PostRejected,
+    PostSubmitted,
+    ProfileChanged,
+    RenderedMedia,
+    RenditionsReady,
+    Unfollowed,
+    UploadCompleted,
+    UploadFailed,
+)
+
+
+@dataclass(slots=True)
+class Account:
+    """A person. None for what no event has said."""
+
+    username: bytes | None = None
+    name: bytes | None = None
+    bio: bytes | None = None
+    registered_at: int | None = None
+
+
+@dataclass(slots=True)
+class Post:
+    """A post, whatever has been said of it. Times in ms."""
+
+    author_id: int
+    media_ids: list[int] | None = None
+    caption: bytes | None = None
+    submitted_at: int | None = None
+    edited_at: int | None = None
+    published_at: int | None = None
+    media: list[RenderedMedia] | None = None
+    rejected: tuple[str, str] | None = None
+    deleted: bool = False
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether readers may see it: published, and never deleted."""
+        return self.published_at is not None and not self.deleted
+
+
+@dataclass(slots=True)
+class Media:
+    """A picture. ``uploaded_at`` is None for renditions that came without an upload."""
+
+    owner_id: int
+    uploaded_at: int | None = None
+    rendered: RenderedMedia | None = None
+    rejected: tuple[str, str] | None = None
+
+
+@dataclass(slots=True)
+class Notice:
+    """A notification of a refused upload."""
+
+    at: int
+    post_id: int
+    code: str
+    reason: str
+
+
+@dataclass
+class Fold:
+    """The state that the log gives."""
+
+    accounts: dict[int, Account] = field(default_factory=dict)
+    following: dict[int, dict[int, int]] = field(default_factory=dict)
+    """Follower → followee → time of the event that says so."""
+    posts: dict[int, Post] = field(default_factory=dict)
+    media: dict[int, Media] = field(default_factory=dict)
+    notices: dict[tuple[int, int], Notice] = field(default_factory=dict)
+    """(recipient, media) → what they were told of it."""
+    counts: Counter[str] = field(default_factory=Counter)
+    """Records by the name of their event."""
+
+    def take(self, event: Event) -> None:
+        """Fold one event. Events with one key have to come in the order in which they stand in the log."""
+        self.counts[type(event).__name__] += 1
+        match event:
+            case Followed(follower_id=a, followee_id=b):
+                if a != b:  # views refuse it: nobody follows themselves
+                    self.following.setdefault(a, {})[b] = event.at
+            case Unfollowed(follower_id=a, followee_id=b):
+                self.following.get(a, {}).pop(b, None)
+            case AccountRegistered():
+                account = self.accounts.setdefault(event.user_id, Account())
+                account.username, account.name, account.registered_at = event.username, event.name, event.at
+            case ProfileChanged():
+                account = self.accounts.setdefault(event.user_id, Account())
+                account.name, account.bio = event.name, event.bio
+            case UploadFailed():
+                notice = Notice(event.at, event.post_id, event.code, event.reason)
+                self.notices[event.recipient_id, event.media_id] = notice
+            case UploadCompleted() | RenditionsReady() | MediaRejected():
+                self._take_media(event)
+            case PostSubmitted() | PostPublished() | PostEdited() | PostRejected() | PostDeleted():
+                self._take_post(event)
+            case _:
+                raise TypeError(f"verify does not know what {type(event).__name__} means")
+
+    def _take_media(self, event: UploadCompleted | RenditionsReady | MediaRejected) -> None:
+        media = self.media.setdefault(event.media_id, Media(event.owner_id))
+        match event:
+            case UploadCompleted():
+                media.uploaded_at = event.at
+            case RenditionsReady():
+                media.rendered = event.media
+            case MediaRejected():
+                media.rejected = (event.code, event.reason)
+
+    def _take_post(self, event: PostSubmitted | PostPublished | PostEdited | PostRejected | PostDeleted) -> None:
+        post = self.posts.setdefault(event.post_id, Post(event.author_id))
+        match event:
+            case PostSubmitted():
+                post.media_ids, post.caption, post.submitted_at = event.media_ids, event.caption, event.at
+            case PostPublished():
+                post.published_at, post.media = event.at, event.media
+            case PostEdited():
+                post.caption, post.edited_at = event.caption, event.at
+            case PostRejected():
+                post.rejected = (event.code, event.reason)
+            case PostDeleted():
+                post.deleted = True
+
+    # -- conclusions ----------------------------------------------------------------------------------------------
+
+    def follows(self) -> Iterator[tuple[int, int, int]]:
+        """(follower, followee, since) of everybody."""
+        for follower, followees in self.following.items():
+            for followee, since in followees.items():
+                yield follower, followee, since
+
+    def followers(self) -> dict[int, set[int]]:
+        """Followee → followers."""
+        found: dict[int, set[int]] = {}
+        for follower, followee, _ in self.follows():
+            found.setdefault(followee, set()).add(follower)
+        return found
+
+    def shown_by_author(self) -> dict[int, list[int]]:
+        """Author → the posts that readers may see, newest first."""
+        found: dict[int, list[int]] = {}
+        for post_id in sorted(self.posts, reverse=True):
+            post = self.posts[post_id]
+            if post.is_shown:
+                found.setdefault(post.author_id, []).append(post_id)
+        return found
+
+
+def feed(fold: Fold, shown: dict[int, list[int]], user_id: int) -> list[int]:
+    """The whole home feed of one person, newest first: every shown post of everybody they follow."""
+    ids = [post for author in fold.following.get(user_id, ()) for post in shown.get(author, ())]
+    ids.sort(reverse=True)
+    return ids
+
+
+@dataclass(frozen=True)
+class Accounting:
+    """What the emitters owe: (what it is about, why it is wrong)."""
+
+    checked: int
+    wrong: list[tuple[str, str]]
+
+
+def renderings(fold: Fold) -> Accounting:
+    """Every upload must have come to an end, one way or the other."""
+    uploads = {media_id: media for media_id, media in fold.media.items() if media.uploaded_at is not None}
+    wrong = [
+        (f"media {media_id}", "uploaded, but neither rendered nor refused")
+        for media_id, media in uploads.items()
+        if media.rendered is None and media.rejected is None
+    ]
+    wrong += [
+        (f"media {media_id}", "refused, but its owner was not told")
+        for media_id, media in uploads.items()
+        if media.rejected is not None and (media.owner_id, media_id) not in fold.notices
+    ]
+    return Accounting(len(uploads), wrong)
+
+
+def publications(fold: Fold) -> Accounting:
+    """Every post whose media are settled must be published or rejected; deleted ones may be, too."""
+    wrong = [(f"post {post_id}", why) for post_id, post in fold.posts.items() if (why := _owed(fold, post))]
+    return Accounting(len(fold.posts), wrong)
+
+
+def _owed(fold: Fold, post: Post) -> str | None:
+    if post.media_ids is None:
+        return "published, but never submitted" if post.published_at is not None else None
+    media = [fold.media.get(media_id) for media_id in post.media_ids]
+    rendered = [one.rendered for one in media if one is not None and one.rendered is not None]
+    if post.published_at is not None:
+        if len(rendered) < len(media):
+            return "published before all of its media were rendered"
+        if [one.media_id for one in post.media or ()] != post.media_ids:
+            return "published with other media than it was submitted with"
+        return None
+    if post.deleted:
+        return None
+    if len(rendered) == len(media):
+        return "all of its media are rendered, but it is not published"
+    refused = any(one is not None and one.rendered is None and one.rejected is not None for one in media)
+    if refused and post.rejected is None:
+        return "one of its media was refused, but the post is not rejected"
+    if post.rejected is not None and not any(one is not None and one.rejected is not None for one in media):
+        return "rejected, but none of its media was refused"
+    return None
