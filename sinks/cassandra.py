@@ -7,59 +7,31 @@ preparing, closing) runs in a thread of this object, and every failure that time
 from __future__ import annotations
 
 import asyncio
-import re
-from collections import namedtuple
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from functools import lru_cache, partial
-from typing import Any, Self, TypeAlias, TypeVar
+from functools import partial
+from typing import Any, Self, TypeAlias
 
-from cassandra import ConsistencyLevel, OperationTimedOut, Timeout, Unavailable, UnresolvableContactPoints
-from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, NoHostAvailable, ResponseFuture, Session
-from cassandra.connection import ConnectionBusy, ConnectionException
-from cassandra.io.libevreactor import LibevConnection
-from cassandra.policies import (
-    DCAwareRoundRobinPolicy,
-    ExponentialReconnectionPolicy,
-    RoundRobinPolicy,
-    TokenAwarePolicy,
-)
-from cassandra.pool import NoConnectionsAvailable
-from cassandra.protocol import IsBootstrappingErrorMessage, OverloadedErrorMessage
+from cassandra import ConsistencyLevel
+from cassandra.cluster import Cluster, ResponseFuture, Session
 from cassandra.query import BatchStatement, BatchType, PreparedStatement, SimpleStatement
 
+from sinks.cassandra_driver import AWAY, KeyspaceMissing, Row, mapped, open_session
 from sinks.errors import StoreAway
 from sinks.settings import Settings
 
-Row: TypeAlias = Any
-"""A named tuple with the columns' names; ``[applied]`` of a lightweight transaction is ``applied``."""
+__all__ = ["LOCAL_ONE", "LOCAL_QUORUM", "Cassandra", "KeyspaceMissing", "Row", "Statement", "in_chunks", "together"]
+
 Statement: TypeAlias = tuple[str, Sequence[object]]
 """CQL with ``?`` for its parameters, and the parameters."""
-Done = TypeVar("Done")
 
 LOCAL_QUORUM: int = ConsistencyLevel.LOCAL_QUORUM
 LOCAL_ONE: int = ConsistencyLevel.LOCAL_ONE
 
 PAGE_ROWS = 5000
-AWAY = (
-    NoHostAvailable,
-    OperationTimedOut,
-    Unavailable,
-    Timeout,
-    UnresolvableContactPoints,
-    OverloadedErrorMessage,
-    IsBootstrappingErrorMessage,
-    ConnectionException,
-    ConnectionBusy,
-    NoConnectionsAvailable,
-    OSError,
-)
-"""Errors that say nothing about the statement itself. ``Timeout`` is both of ReadTimeout and WriteTimeout."""
-
-
-class KeyspaceMissing(LookupError):
-    """The keyspace does not exist: ``shutterlog provision`` makes it."""
+KEYS_IN = 100
+"""Partition keys in one ``IN``: one coordinator gathers them all."""
 
 
 class Cassandra:
@@ -99,7 +71,7 @@ class Cassandra:
         Raises ``StoreAway``, and ``KeyspaceMissing`` unless ``create_keyspace``.
         """
         threads = ThreadPoolExecutor(1, thread_name_prefix="cassandra")
-        opening = partial(_open, settings, create_keyspace, request_seconds, consistency)
+        opening = partial(open_session, settings, create_keyspace, request_seconds, consistency)
         try:
             cluster, session, replicas = await asyncio.get_running_loop().run_in_executor(threads, opening)
         except BaseException:
@@ -179,7 +151,7 @@ class Cassandra:
             return kept
         async with self._preparing:
             if cql not in self._prepared:
-                prepare = partial(_mapped, partial(self._session.prepare, cql))
+                prepare = partial(mapped, partial(self._session.prepare, cql))
                 self._prepared[cql] = await self._loop.run_in_executor(self._threads, prepare)
         return self._prepared[cql]
 
@@ -191,6 +163,17 @@ async def together(calls: Iterable[Any]) -> list[Any]:
         if isinstance(answer, BaseException):
             raise answer
     return answers
+
+
+async def in_chunks(cassandra: Cassandra, cql: str, keys: Collection[int], *params: object) -> list[Row]:
+    """All rows of ``cql``: its first hole is an ``IN ?`` over the partition keys ``keys``, ``params`` fill the others.
+
+    One round trip for up to ``KEYS_IN`` keys, concurrent ones for more. No order between rows of different keys.
+    """
+    distinct = list(dict.fromkeys(keys))
+    chunks = [distinct[n : n + KEYS_IN] for n in range(0, len(distinct), KEYS_IN)]
+    answers = await cassandra.execute_each((cql, (chunk, *params)) for chunk in chunks)
+    return [row for rows in answers for row in rows]
 
 
 class _Answer:
@@ -208,13 +191,13 @@ class _Answer:
     async def first(self, session: Session, statement: object, timeout: float | None = None) -> list[Row]:
         self._waiting = self._loop.create_future()
         limit = {} if timeout is None else {"timeout": timeout}
-        self._response = _mapped(partial(session.execute_async, statement, **limit))
+        self._response = mapped(partial(session.execute_async, statement, **limit))
         self._response.add_callbacks(self._came, self._failed)
         return await self._page()
 
     async def next(self) -> list[Row]:
         self._waiting = self._loop.create_future()
-        _mapped(self._response.start_fetching_next_page)
+        mapped(self._response.start_fetching_next_page)
         return await self._page()
 
     async def _page(self) -> list[Row]:
@@ -239,83 +222,3 @@ class _Answer:
 def _settle(waiting: asyncio.Future[list[Row]], settle: Callable[..., None], outcome: object) -> None:
     if not waiting.done():  # cancelled meanwhile
         settle(waiting, outcome)
-
-
-def _mapped(call: Callable[[], Done]) -> Done:
-    try:
-        return call()
-    except AWAY as error:
-        raise StoreAway(f"Cassandra: {error}") from error
-
-
-def _open(
-    settings: Settings, create_keyspace: bool, request_seconds: float, consistency: int
-) -> tuple[Cluster, Session, int]:
-    hosts, port = settings.cassandra_contact_points
-    # Routing by token needs the schema of every keyspace, fetched again at each change: worth it in a cluster only.
-    clustered = len(hosts) > 1
-    policy = TokenAwarePolicy(DCAwareRoundRobinPolicy()) if clustered else RoundRobinPolicy()
-    profile = ExecutionProfile(
-        load_balancing_policy=policy,
-        consistency_level=consistency,
-        serial_consistency_level=ConsistencyLevel.LOCAL_SERIAL,
-        request_timeout=request_seconds,
-        row_factory=_named_rows,
-    )
-    cluster = Cluster(
-        hosts,
-        port=port,
-        connection_class=LibevConnection,
-        # Version 5 puts a checksum, computed in Python, around every frame; 4 has all that is used here.
-        protocol_version=4,
-        compression=False,
-        execution_profiles={EXEC_PROFILE_DEFAULT: profile},
-        reconnection_policy=ExponentialReconnectionPolicy(0.25, 4.0),
-        connect_timeout=5,
-        control_connection_timeout=10,
-        max_schema_agreement_wait=30,
-        idle_heartbeat_interval=5,
-        idle_heartbeat_timeout=10,
-        schema_metadata_enabled=clustered,
-        token_metadata_enabled=clustered,
-        monitor_reporting_enabled=False,
-    )
-    try:
-        session = _mapped(cluster.connect)
-        replicas = _mapped(partial(_choose_keyspace, session, settings, create_keyspace))
-    except BaseException:
-        cluster.shutdown()
-        raise
-    return cluster, session, replicas
-
-
-def _choose_keyspace(session: Session, settings: Settings, create: bool) -> int:
-    """Make it the session's, and return how many replicas it has in the data centre with the fewest."""
-    keyspace = settings.cassandra_keyspace
-    if not re.fullmatch(r"[a-z][a-z0-9_]{0,47}", keyspace):
-        raise ValueError(f"{keyspace!r} cannot name a keyspace: 1 to 48 of a-z, 0-9 and _, a letter first")
-    if create:
-        session.execute(
-            f"CREATE KEYSPACE IF NOT EXISTS {keyspace} WITH replication = "
-            f"{{'class': 'NetworkTopologyStrategy', 'replication_factor': {settings.replication_factor}}}",
-            timeout=60.0,
-        )
-    known = session.execute(
-        "SELECT replication FROM system_schema.keyspaces WHERE keyspace_name = %s", (keyspace,)
-    ).one()
-    if known is None:
-        raise KeyspaceMissing(f"keyspace {keyspace!r} does not exist: run `shutterlog provision`")
-    session.set_keyspace(keyspace)
-    return min(int(value) for name, value in known.replication.items() if name != "class")
-
-
-def _named_rows(columns: list[str], rows: Iterable[Sequence[object]]) -> list[Row]:
-    make = _row_type(tuple(columns))._make
-    return [make(row) for row in rows]
-
-
-@lru_cache(maxsize=1024)
-def _row_type(columns: tuple[str, ...]) -> Any:
-    # The driver's own factory makes a class for every answer, which costs more than most answers do.
-    names = [re.sub(r"\W+", "_", column).strip("_") for column in columns]
-    return namedtuple("Row", names, rename=True)

@@ -1,0 +1,99 @@
+"""Read-your-writes over views: the token that a write's answer carries, and waiting until a view has passed it."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping
+from typing import Protocol
+
+from sinks.cassandra import Cassandra
+from streams.accounts import ACCOUNTS
+from streams.follows import FOLLOWS
+from streams.home_feed import HOME_FEED
+from streams.notifications import NOTIFICATIONS
+from streams.posts import POSTS
+from streams.records import TopicPartition
+from streams.user_posts import USER_POSTS
+
+Token = Mapping[TopicPartition, int]
+"""Offsets of one's own writes, the last one of each partition."""
+
+SOURCES = {
+    view.name: frozenset(view.sources) for view in (ACCOUNTS, FOLLOWS, POSTS, USER_POSTS, NOTIFICATIONS, HOME_FEED)
+}
+LONGEST_TOKEN = 1024
+"""Characters. A token names a few writes; one that names hundreds is nobody's."""
+FIRST_PAUSE = 0.004
+LONGEST_PAUSE = 0.1
+"""Seconds between two looks at a fence; each pause is half as long again as the one before."""
+
+_ENTRY = re.compile(r"([a-z_]{1,32})-([0-9]{1,5})-([0-9]{1,18})", re.ASCII)
+
+
+def format(token: Token) -> str:
+    """``topic-partition-offset``, comma-separated. Empty for no writes."""
+    return ",".join(f"{tp}-{offset}" for tp, offset in sorted(token.items()))
+
+
+def parse(text: str) -> dict[TopicPartition, int]:
+    """What ``format`` wrote. Raises ValueError, with a sentence for the client, for anything else."""
+    if len(text) > LONGEST_TOKEN:
+        raise ValueError(f"a consistency token has at most {LONGEST_TOKEN} characters, this one {len(text)}")
+    token: dict[TopicPartition, int] = {}
+    for entry in text.split(",") if text else ():
+        match = _ENTRY.fullmatch(entry)
+        if match is None:
+            raise ValueError(f"{entry!r} is no consistency token: it has to read topic-partition-offset")
+        tp = TopicPartition(match[1], int(match[2]))
+        token[tp] = max(int(match[3]), token.get(tp, 0))
+    return token
+
+
+class FeedFences(Protocol):
+    """What is asked of ``HomeFeedReader`` here."""
+
+    async def fence(self, user_id: int, tp: TopicPartition) -> int:
+        """The offset up to which that person's feed is applied; -1 for nothing."""
+
+
+class Fences:
+    """Waits until views have applied a person's own writes."""
+
+    def __init__(
+        self, cassandra: Cassandra, home_feed: FeedFences, generations: Mapping[str, int] | None = None
+    ) -> None:
+        """``generations`` names the live generation of views; 1 where it does not."""
+        self._cassandra = cassandra
+        self._home_feed = home_feed
+        self._generations = generations or {}
+
+    async def wait(self, view: str, user_id: int, token: Token, seconds: float) -> bool:
+        """Whether ``view``, as ``user_id`` sees it, holds all that ``token`` names of its sources, within ``seconds``.
+
+        Looks once even for 0 seconds, and at once. Writes to topics that the view does not read are no reason to wait.
+        Raises ``StoreAway``, and KeyError for an unknown view.
+        """
+        missing = {tp: offset for tp, offset in token.items() if tp.topic in SOURCES[view]}
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        pause = FIRST_PAUSE
+        while True:
+            reached = await asyncio.gather(*(self.fence(view, user_id, tp) for tp in missing))
+            missing = {tp: missing[tp] for tp, at in zip(list(missing), reached, strict=True) if at < missing[tp]}
+            left = end - loop.time()
+            if not missing or left <= 0:
+                return not missing
+            await asyncio.sleep(min(pause, left))
+            pause = min(pause * 1.5, LONGEST_PAUSE)
+
+    async def fence(self, view: str, user_id: int, tp: TopicPartition) -> int:
+        """The offset of ``tp`` up to which ``view`` is applied for ``user_id``; -1 for nothing."""
+        if view == HOME_FEED.name:
+            return await self._home_feed.fence(user_id, tp)
+        rows = await self._cassandra.execute(
+            "SELECT applied_offset FROM fences WHERE view_name = ? AND generation = ? AND topic = ? AND partition = ?",
+            (view, self._generations.get(view, 1), tp.topic, tp.partition),
+        )
+        # Two rows mean a topic that was made again; the view stands still until an operator has decided.
+        return min((row.applied_offset for row in rows), default=-1)
