@@ -1,0 +1,139 @@
+"""The media emitter: renditions into the object store, then RenditionsReady; or MediaRejected and a notice."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+from collections.abc import Sequence
+from typing import Protocol
+
+from schemas.events import RenderedMedia, Rendition, UploadCompleted
+from sinks.emitter import Commits, Emits, EmitterSink
+from sinks.errors import StoreAway
+from sinks.object_store import NoSuchObject, ObjectStore, rendition_key
+from sinks.pictures import Rejected, Rendered, too_large
+from streams.records import TopicPartition
+from streams.rendering import Refusal, Render, said
+
+TRIES = 3
+"""Fetches of an original that is absent or not what was uploaded; ``DecodePool`` has three tries of its own."""
+MISSING = Refusal(
+    "original_missing", "The uploaded file is no longer there. Choose the picture again and upload it once more."
+)
+DAMAGED = Refusal(
+    "original_damaged", "The file did not arrive as it was sent. Choose the picture again and upload it once more."
+)
+
+_KEY = re.compile(r"[\w-]{1,100}(/[\w-]{1,100}){0,9}", re.ASCII)
+"""What an original's key can look like; the store takes any other for a failure of its own, and would be waited for."""
+
+
+class Renders(Protocol):
+    """The part of ``sinks.decoding.DecodePool`` that is used here."""
+
+    async def render(self, original: bytes) -> Rendered:
+        """The renditions of ``original``. Raises ``Rejected``."""
+
+
+class RenderingSink(EmitterSink[Render]):
+    """Turns uploads into renditions, several at a time, each partition in its own order.
+
+    ``concurrency`` bounds the uploads in memory at once: one more than the pool has workers keeps these busy while
+    files come and go. A batch can take minutes, so each upload is emitted and committed as soon as it is done: a slow
+    one holds back only its own partition, and a crash repeats at most one upload for each partition. Any file, however
+    broken, ends as an event; only ``StoreAway`` (Kafka, the object store) holds the partition, and its posts stay
+    "processing".
+    """
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        pool: Renders,
+        producer: Emits,
+        commits: Commits,
+        *,
+        concurrency: int,
+        size_limit: int,
+        pause_seconds: float = 0.2,
+    ) -> None:
+        """``size_limit`` is the largest original, in bytes; ``pause_seconds`` the pause before a second fetch."""
+        super().__init__(producer, commits)
+        self._store = store
+        self._pool = pool
+        self._free = asyncio.Semaphore(concurrency)
+        self._size_limit = size_limit
+        self._pause_seconds = pause_seconds
+
+    async def emit(self, writes: Sequence[Render]) -> None:
+        """Render and emit ``writes``, committing as it goes. Raises ``StoreAway`` once all partitions have stopped."""
+        lanes: dict[TopicPartition, list[Render]] = {}
+        for write in writes:
+            lanes.setdefault(write.mark.tp, []).append(write)
+        ends = await asyncio.gather(*map(self._emit_in_order, lanes.values()), return_exceptions=True)
+        failures = [end for end in ends if isinstance(end, BaseException)]
+        # A failure that nobody foresaw tells more than a store that is away, and has to be told.
+        for failure in sorted(failures, key=lambda failure: isinstance(failure, StoreAway)):
+            raise failure
+
+    async def _emit_in_order(self, lane: Sequence[Render]) -> None:
+        for render in lane:
+            async with self._free:
+                outcome = await self._outcome(render.upload)
+            await self._producer.produce_many(said(render, outcome))
+            await self._commits.commit({render.mark.tp: render.mark.offset})
+
+    async def _outcome(self, upload: UploadCompleted) -> RenderedMedia | Refusal:
+        try:
+            if upload.size > self._size_limit:
+                raise too_large(upload.size, self._size_limit)
+            original = await self._original(upload)
+            if isinstance(original, Refusal):
+                return original
+            rendered = await self._pool.render(original)
+        except Rejected as rejected:
+            return Refusal(rejected.code, rejected.reason)
+        renditions = [
+            Rendition(
+                name=one.bound,
+                width=one.width,
+                height=one.height,
+                key=rendition_key(one.digest),
+                bytes=len(one.jpeg),
+            )
+            for one in rendered.renditions
+        ]
+        # A key is its content's digest: whoever stored it first, stored the same.
+        for one, described in zip(rendered.renditions, renditions, strict=True):
+            await self._store.put_if_absent(described.key, one.jpeg)
+        return RenderedMedia(
+            media_id=upload.media_id,
+            width=rendered.width,
+            height=rendered.height,
+            blurhash=rendered.blurhash,
+            average_color=rendered.colour,
+            renditions=renditions,
+        )
+
+    async def _original(self, upload: UploadCompleted) -> bytes | Refusal:
+        """The bytes that were uploaded. An absent or different object may be one that is still on its way between
+        replicas, so it is asked for again; then it is refused."""
+        if not _KEY.fullmatch(upload.original_key):
+            return MISSING
+        refusal = MISSING
+        for attempt in range(TRIES):
+            if attempt:
+                await asyncio.sleep(self._pause_seconds * attempt)
+            try:
+                original = await self._store.get(upload.original_key)
+            except NoSuchObject:
+                refusal = MISSING
+                continue
+            if len(original) == upload.size and await asyncio.to_thread(_digest, original) == upload.sha256.lower():
+                return original
+            refusal = DAMAGED
+        return refusal
+
+
+def _digest(original: bytes) -> str:
+    return hashlib.sha256(original).hexdigest()
