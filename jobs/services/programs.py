@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 AGENTS: Mapping[str, tuple[str, ...]] = {
-    "views-0": ("accounts", "graph", "posts", "notifications"),
+    "views-0": ("accounts", "follows", "posts", "user_posts", "notifications"),
     "home_feed-0": ("home_feed",),
     "home_feed-1": ("home_feed",),
     "media-0": ("media",),
@@ -28,6 +28,8 @@ class Program:
     priority: int = SERVICE_PRIORITY
     environment: dict[str, str] = field(default_factory=dict)
     stop_seconds: int = 20
+    start_seconds: int = 1
+    """How long it has to run before it counts as running."""
 
     @property
     def is_app(self) -> bool:
@@ -47,6 +49,7 @@ def agent_programs(environment: Mapping[str, str]) -> list[Program]:
             command=[sys.executable, "-m", "agents", *groups],
             priority=AGENT_PRIORITY,
             environment={**environment, "SHUTTERLOG_SLOT": slot},
+            start_seconds=3,
         )
         for slot, groups in AGENTS.items()
     ]

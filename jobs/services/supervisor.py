@@ -69,7 +69,7 @@ def render(home: Home, programs: Iterable[Program]) -> str:
             "environment": _environment(environment),
             "autostart": "true",
             "autorestart": "true",
-            "startsecs": "1",
+            "startsecs": str(program.start_seconds),
             "startretries": str(RETRIES),
             "stopsignal": "TERM",
             "stopwaitsecs": str(program.stop_seconds),

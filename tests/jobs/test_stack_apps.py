@@ -139,3 +139,9 @@ def test_every_home_feed_worker_has_a_slot_of_its_own() -> None:
     assert len(set(slots)) == len(slots) == len(programs.AGENTS)
     assert json.loads(json.dumps([program.to_json() for program in apps]))[0]["name"] == slots[0]
     assert os.path.basename(apps[0].command[0]).startswith("python")
+
+
+def test_every_group_is_run_and_every_program_runs_groups_that_exist() -> None:
+    from agents.groups import GROUPS
+
+    assert {group for groups in programs.AGENTS.values() for group in groups} == set(GROUPS)
