@@ -1,0 +1,55 @@
+"""Tables in memory that resolve writes as Cassandra does: cell by cell, the later write time wins."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from streams.views import Delete, Upsert
+
+Key = tuple[str, frozenset[tuple[str, Any]]]
+
+
+@dataclass
+class _Row:
+    written: int = -1
+    deleted: int = -1
+    cells: dict[str, tuple[int, Any]] = field(default_factory=dict)
+
+
+class MemoryTables:
+    """Every table of every view. ``without={"timestamps"}`` lets the last to arrive win, as in a store of one's own."""
+
+    def __init__(self, without: frozenset[str] = frozenset()) -> None:
+        self._rows: dict[Key, _Row] = {}
+        self._without = without
+        self._arrivals = 0
+
+    def apply(self, writes: Iterable[Upsert | Delete]) -> None:
+        """Apply ``writes`` in their order."""
+        for write in writes:
+            self._arrivals += 1
+            at = self._arrivals if "timestamps" in self._without else write.mark.offset + 1
+            row = self._rows.setdefault((write.table, frozenset(write.key.items())), _Row())
+            if isinstance(write, Delete):
+                row.deleted = max(row.deleted, at)
+                continue
+            row.written = max(row.written, at)
+            for name, value in write.columns.items():
+                if at >= row.cells.get(name, (-1, None))[0]:
+                    row.cells[name] = (at, copy.deepcopy(value))
+
+    def rows(self, table: str) -> list[dict[str, Any]]:
+        """The living rows of ``table``, keys and set columns together, in no order."""
+        found = []
+        for (of, key), row in self._rows.items():
+            cells = {name: value for name, (at, value) in row.cells.items() if at > row.deleted}
+            if of == table and (cells or row.written > row.deleted):
+                found.append(dict(key) | cells)
+        return found
+
+    def snapshot(self) -> MemoryTables:
+        """A copy of everything as it is now."""
+        return copy.deepcopy(self)
