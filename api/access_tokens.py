@@ -1,0 +1,69 @@
+"""Access tokens: short-lived JWTs that say who is asking."""
+
+from __future__ import annotations
+
+import time
+from typing import NamedTuple
+
+import jwt
+
+ALGORITHM = "HS256"
+ISSUER = "shutterlog"
+AUDIENCE = "shutterlog-api"
+_TYPE = "access"
+SECRET_BYTES = 32
+
+
+class Person(NamedTuple):
+    """Who is asking, and in which session."""
+
+    user_id: int
+    session_id: str
+
+
+class AccessTokenInvalid(Exception):
+    """The token is forged, of another kind, or expired; the message says which, for the client's developer."""
+
+
+class AccessTokens:
+    """Issues and reads access tokens."""
+
+    def __init__(self, secret: str, *, seconds: int) -> None:
+        """Raises ``ValueError`` for a secret of fewer than 32 bytes, which could be guessed."""
+        if len(secret.encode()) < SECRET_BYTES:
+            raise ValueError(f"JWT_SECRET has to be set to at least {SECRET_BYTES} random bytes")
+        self._secret = secret
+        self.seconds = seconds
+
+    def issue(self, person: Person) -> str:
+        """A token for ``person``, good for ``seconds``."""
+        now = int(time.time())
+        claims = {
+            "iss": ISSUER,
+            "aud": AUDIENCE,
+            "sub": str(person.user_id),
+            "sid": person.session_id,
+            "type": _TYPE,
+            "iat": now,
+            "exp": now + self.seconds,
+        }
+        return jwt.encode(claims, self._secret, ALGORITHM)
+
+    def read(self, token: str) -> Person:
+        """Who holds ``token``; raises ``AccessTokenInvalid``."""
+        try:
+            claims = jwt.decode(
+                token,
+                self._secret,
+                algorithms=[ALGORITHM],
+                audience=AUDIENCE,
+                issuer=ISSUER,
+                options={"require": ["exp", "iat", "iss", "aud", "sub", "sid", "type"]},
+            )
+            if claims["type"] != _TYPE:
+                raise AccessTokenInvalid("it is not an access token")
+            return Person(int(claims["sub"]), str(claims["sid"]))
+        except jwt.ExpiredSignatureError as error:
+            raise AccessTokenInvalid("it has expired") from error
+        except (jwt.InvalidTokenError, ValueError) as error:
+            raise AccessTokenInvalid("it is not valid") from error

@@ -1,0 +1,75 @@
+"""The composition root of the gateway."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+
+from api.envelope import Envelope
+from api.problems import MEDIA_TYPE, ProblemDetails, add_problem_answers
+from api.routers import accounts, feed, files, graph, health, media, notifications, posts, registry, sessions
+from api.stores import Stores, open_stores
+from sinks.settings import Settings
+
+_ROUTERS = (accounts, sessions, graph, media, posts, feed, notifications, files, registry, health)
+_ABOUT = """
+Writes go to the log and are answered once it has them; what you read are views that follow it closely. A write answers
+a `Consistency-Token`: send it with a read, and the read includes that write.
+
+Errors are RFC 9457 problems. Ids are strings. Cursors are opaque.
+"""
+
+
+def create_app(
+    settings: Settings, opening: Callable[[Settings], AbstractAsyncContextManager[Stores]] = open_stores
+) -> FastAPI:
+    """The gateway on what ``opening`` opens: real stores, unless a test brings others."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with opening(settings) as stores:
+            app.state.stores = stores
+            yield
+
+    app = FastAPI(
+        title="Shutterlog",
+        version="1",
+        description=_ABOUT,
+        lifespan=lifespan,
+        generate_unique_id_function=_operation_id,
+        redirect_slashes=False,
+    )
+    app.add_middleware(Envelope, https=(settings.public_url or "").startswith("https://"))
+    add_problem_answers(app)
+    for module in _ROUTERS:
+        app.include_router(module.router)
+    _describe_problems(app)
+    return app
+
+
+def _operation_id(route: APIRoute) -> str:
+    return route.name
+
+
+def _describe_problems(app: FastAPI) -> None:
+    """Let the OpenAPI document say what validation errors really look like here."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, object]:
+        document = generate()
+        schemas = document["components"]["schemas"]
+        schemas["ProblemDetails"] = ProblemDetails.model_json_schema()
+        for name in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(name, None)
+        for path in document["paths"].values():
+            for operation in path.values():
+                answers = operation["responses"]
+                if "application/json" in answers.get("422", {}).get("content", {}):
+                    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}}
+                    answers["422"] = {"description": "A field is missing or wrong.", "content": content}
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]

@@ -1,0 +1,73 @@
+"""Read-your-writes: a read that brings the token of a write waits until the views it reads have passed it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+from fastapi import Depends, Header
+
+from api.problems import Problem
+from api.stores import Opened, Stores
+from sinks.consistency import LONGEST_TOKEN, parse_token
+from streams.records import TopicPartition
+
+HEADER = "Consistency-Token"
+Token = dict[TopicPartition, int]
+
+
+class Freshness:
+    """What a reader has to see at least."""
+
+    def __init__(self, stores: Stores, token: Token) -> None:
+        self._stores = stores
+        self._token = token
+
+    async def reach(self, user_id: int, *views: str) -> None:
+        """Wait until ``views`` (those parts of them that ``user_id`` reads) hold what the token says.
+
+        Raises ``Problem`` 503 after ``consistency_wait_seconds``.
+        """
+        if not self._token:
+            return
+        seconds = self._stores.settings.consistency_wait_seconds
+        waits = (self._stores.fences.wait(view, user_id, self._token, seconds) for view in views)
+        if not all(await asyncio.gather(*waits)):
+            raise _not_yet()
+
+
+async def reach_own_profile(stores: Stores, user_id: int) -> None:
+    """Wait until the accounts view holds this person's own last change, whether or not they brought its token."""
+    token = await stores.credentials.profile_token(user_id)
+    if token is not None:
+        await Freshness(stores, parse_token(token)).reach(user_id, "accounts")
+
+
+def _not_yet() -> Problem:
+    detail = "What you wrote is safe, but this view has not reached it yet. Ask again with the same token in a moment."
+    return Problem(503, "not-yet-consistent", detail, retry_after=1)
+
+
+def _freshness(
+    stores: Opened,
+    token: Annotated[
+        str | None,
+        Header(
+            alias=HEADER,
+            description="As a write answered it: the answer then includes that write.",
+            examples=["posts-3-1742"],
+            max_length=LONGEST_TOKEN,
+        ),
+    ] = None,
+) -> Freshness:
+    if not token:
+        return Freshness(stores, {})
+    try:
+        return Freshness(stores, parse_token(token))
+    except ValueError as error:
+        detail = f"{HEADER} has to be what a write answered, such as posts-3-1742: {error}"
+        raise Problem(400, "invalid-consistency-token", detail) from error
+
+
+Fresh = Annotated[Freshness, Depends(_freshness)]
+"""The reader's consistency token, in a route."""

@@ -1,0 +1,64 @@
+"""Pages of a list that begins in Redis and goes on in Cassandra, with rules that drop some of it.
+
+Below the feed's floor, and wherever rules left a page short, the next ids are fetched until the page is full: a feed
+neither ends at its cap nor shows holes. Cursors are ids, so nothing is repeated or skipped when the floor rises
+between two pages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+SPARE = 5
+"""Ids looked at beyond what the page needs, since some will be dropped."""
+ROUNDS = 8
+"""How often a page goes for more. A page that is still short then says where to go on."""
+
+Shown = TypeVar("Shown")
+Look = Callable[[Sequence[int]], Awaitable[dict[int, Shown]]]
+"""What may be shown of these ids."""
+Older = Callable[[int, int], Awaitable[list[int]]]
+"""(before, limit) → ids below ``before``, newest first; fewer only where there are no more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Shown]):
+    """``shown``: newest first. ``after``: the id after which the list goes on; None at its end."""
+
+    shown: list[Shown]
+    after: int | None
+
+
+async def page(
+    skeleton: Sequence[int], floor: int, before: int, limit: int, *, older: Older, look: Look[Shown]
+) -> Page[Shown]:
+    """The ``limit`` newest visible ids below ``before``.
+
+    ``skeleton`` holds every id above ``floor`` (newest first, without duplicates); from the floor downwards ``older``
+    knows them. ``floor`` 0 says that there is nothing below.
+    """
+    above = [post for post in skeleton if floor < post < before]
+    bottom = min(before, floor + 1)
+    ended = floor == 0
+    found: list[tuple[int, Shown]] = []
+    reached = before
+    for _ in range(ROUNDS):
+        wanted = limit + 1 - len(found) + SPARE
+        ids, above = above[:wanted], above[wanted:]
+        if len(ids) < wanted and not ended:
+            more = await older(bottom, wanted - len(ids))
+            ended = len(more) < wanted - len(ids)
+            bottom = more[-1] if more else 0
+            ids = [*ids, *more]
+        if not ids:
+            break
+        reached = ids[-1]
+        visible = await look(ids)
+        found += [(post, visible[post]) for post in ids if post in visible]
+        if len(found) > limit:
+            return Page([shown for _, shown in found[:limit]], found[limit - 1][0])
+        if not above and ended:
+            break
+    return Page([shown for _, shown in found], reached if above or not ended else None)

@@ -1,0 +1,64 @@
+"""Who is asking: from the access token, and whether they may write now."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from api.access_tokens import AccessTokenInvalid, Person
+from api.problems import Problem
+from api.stores import Opened
+from sinks.throttles import Allowance
+
+_bearer = HTTPBearer(auto_error=False, description="The `access_token` of POST /api/v1/sessions.")
+
+
+async def _visitor(
+    request: Request, given: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)], stores: Opened
+) -> Person | None:
+    if given is None:
+        if "authorization" in request.headers:
+            raise Problem(401, "invalid-token", "Send the token as `Authorization: Bearer <access token>`.")
+        return None
+    try:
+        return stores.access_tokens.read(given.credentials)
+    except AccessTokenInvalid as error:
+        detail = f"This access token cannot be used: {error}. Refresh the session, or log in again."
+        raise Problem(401, "invalid-token", detail) from error
+
+
+Visitor = Annotated[Person | None, Depends(_visitor)]
+"""Whoever asks; None without a token. A token that is wrong is refused all the same."""
+
+
+async def _reader(visitor: Visitor) -> Person:
+    if visitor is None:
+        detail = "Log in with POST /api/v1/sessions, and send the access token as `Authorization: Bearer <token>`."
+        raise Problem(401, "login-required", detail)
+    return visitor
+
+
+Reader = Annotated[Person, Depends(_reader)]
+"""A person who is logged in."""
+
+
+async def _writer(reader: Reader, stores: Opened) -> Person:
+    settings = stores.settings
+    allowance = Allowance(settings.write_burst, settings.write_per_second)
+    # Without Redis no write is let through (503): a limit that fails open is none just when it is needed. Reads,
+    # which have no limit, go on.
+    wait = await stores.throttles.take(f"writes:{reader.user_id}", allowance)
+    if wait:
+        raise Problem(429, "too-many-writes", "You write faster than is allowed. Wait a moment.", retry_after=wait)
+    return reader
+
+
+Writer = Annotated[Person, Depends(_writer)]
+"""A person who is logged in and has not written too much."""
+
+
+def address_of(request: Request) -> str:
+    """The client's address, as far as it is known."""
+    return request.client.host if request.client else "unknown"

@@ -1,0 +1,251 @@
+"""What goes in and out as JSON. Ids are strings, since JavaScript cannot hold 63 bits; times are ISO 8601 in UTC."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+USERNAME = re.compile(r"[a-z0-9._]{3,30}")
+_ID = {"pattern": r"^[0-9]{1,19}$", "examples": ["1000000000000000001"]}
+
+
+def username_of(text: str) -> str:
+    """``text`` as a username; raises ``ValueError`` with what is allowed."""
+    folded = text.casefold()
+    if not USERNAME.fullmatch(folded):
+        raise ValueError("a username has 3 to 30 of a-z, 0-9, '.' and '_'")
+    if folded.isdecimal():
+        raise ValueError("a username has something else than digits, which name people by their id")
+    return folded
+
+
+def _text(text: str) -> str:
+    if "\x00" in text:
+        raise ValueError("text has no NUL characters")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError("text is valid Unicode, without lone surrogates") from error
+    return text
+
+
+Text = Annotated[str, AfterValidator(_text)]
+Id = Annotated[str, Field(json_schema_extra={"examples": ["1000000000000000001"]})]
+Username = Annotated[
+    str, AfterValidator(username_of), Field(json_schema_extra={"pattern": "^[A-Za-z0-9._]{3,30}$"}, examples=["ada"])
+]
+Password = Annotated[Text, StringConstraints(min_length=8, max_length=256)]
+PersonName = Annotated[Text, StringConstraints(max_length=64)]
+Bio = Annotated[Text, StringConstraints(max_length=500)]
+Caption = Annotated[Text, StringConstraints(max_length=2200)]
+
+
+class _Given(BaseModel):
+    """A request body: unknown fields are mistakes."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Registration(_Given):
+    """A new account."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"example": {"username": "ada", "password": "correct horse battery", "name": "Ada"}}
+    )
+    username: Username
+    password: Password
+    name: PersonName = ""
+
+
+class Login(_Given):
+    """Credentials."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"username": "ada", "password": "correct horse battery"}})
+    username: Annotated[Text, StringConstraints(max_length=64)]
+    password: Annotated[Text, StringConstraints(max_length=256)]
+
+
+class Refresh(_Given):
+    """The refresh token of a session."""
+
+    refresh_token: Annotated[Text, StringConstraints(max_length=256)]
+
+
+class ProfileChange(_Given):
+    """Fields left out stay as they are."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"bio": "Pictures of engines."}})
+    name: PersonName | None = None
+    bio: Bio | None = None
+
+
+class PostDraft(_Given):
+    """A post to be made."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"example": {"media_ids": ["1000000000000000001"], "caption": "The engine at dusk"}}
+    )
+    media_ids: Annotated[list[Annotated[str, StringConstraints(pattern=_ID["pattern"])]], Field(min_length=1)] = Field(
+        description="1 to 10 media of one's own, each once.", max_length=10
+    )
+    caption: Caption = ""
+
+
+class CaptionChange(_Given):
+    """A post's new caption."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"caption": "The engine at dawn"}})
+    caption: Caption
+
+
+class Account(BaseModel):
+    """A registered account."""
+
+    id: Id
+    username: str
+    name: str
+    registered_at: datetime
+
+
+class Tokens(BaseModel):
+    """A session's tokens. The refresh token is good once: each refresh gives the next one."""
+
+    access_token: str
+    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105
+    expires_in: int = Field(description="Seconds for which the access token is good.")
+    refresh_token: str
+    user_id: Id
+
+
+class Person(BaseModel):
+    """A person, in lists and beside posts. Empty where the account is not known here (yet)."""
+
+    id: Id
+    username: str
+    name: str
+
+
+class Profile(Person):
+    """A person's page."""
+
+    bio: str
+    registered_at: datetime
+    followers: int
+    following: int
+
+
+class People(BaseModel):
+    """A page of people."""
+
+    items: list[Person]
+    next_cursor: str | None = Field(description="Give it as `cursor` for the next page; null at the end.")
+
+
+class Follow(BaseModel):
+    """Whether you follow this person, from now on."""
+
+    user_id: Id
+    following: bool
+
+
+class Media(BaseModel):
+    """An upload's state."""
+
+    media_id: Id
+    status: Literal["processing", "ready", "rejected"]
+    picture: Picture | None = None
+    code: str | None = Field(default=None, description="Why it was rejected, for machines.")
+    reason: str | None = Field(default=None, description="Why it was rejected and what to do, for people.")
+
+
+class Rendition(BaseModel):
+    """One size of a picture."""
+
+    name: int = Field(description="Nominal bound in pixels.")
+    width: int
+    height: int
+    bytes: int
+    url: str = Field(description="Never changes its content: cache it for ever.")
+
+
+class Picture(BaseModel):
+    """A picture with its renditions; width and height are the upright original's."""
+
+    media_id: Id
+    width: int
+    height: int
+    blurhash: str
+    average_color: str = Field(examples=["#6b7f8a"])
+    renditions: list[Rendition]
+
+
+class Post(BaseModel):
+    """A post. Only its author sees one that is not published."""
+
+    id: Id
+    author: Person
+    status: Literal["processing", "published", "rejected"]
+    caption: str
+    media_ids: list[Id]
+    media: list[Picture] = Field(description="The pictures, once the post is published.")
+    submitted_at: datetime | None
+    published_at: datetime | None
+    edited_at: datetime | None
+    code: str | None = Field(default=None, description="Why it was rejected, for machines.")
+    reason: str | None = Field(default=None, description="Why it was rejected and what to do, for people.")
+
+
+class PostAccepted(BaseModel):
+    """The post is in the log; it is published as soon as its media are ready."""
+
+    id: Id
+    status: Literal["processing"] = "processing"
+
+
+class CaptionChanged(BaseModel):
+    """The caption is in the log."""
+
+    id: Id
+    caption: str
+
+
+class Posts(BaseModel):
+    """A page of posts, newest first."""
+
+    items: list[Post]
+    next_cursor: str | None = Field(description="Give it as `cursor` for the next page; null at the end.")
+
+
+class Notification(BaseModel):
+    """Something a person should know."""
+
+    id: Id
+    kind: str
+    at: datetime | None
+    media_id: Id | None
+    post_id: Id | None
+    code: str | None
+    reason: str | None
+
+
+class Notifications(BaseModel):
+    """A page of notifications, newest first."""
+
+    items: list[Notification]
+    next_cursor: str | None = Field(description="Give it as `cursor` for the next page; null at the end.")
+
+
+class Liveness(BaseModel):
+    """The gateway runs."""
+
+    status: Literal["ok"] = "ok"
+
+
+class Readiness(BaseModel):
+    """Whether each store answers."""
+
+    ready: bool
+    stores: dict[str, bool]

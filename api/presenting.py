@@ -1,0 +1,136 @@
+"""Hydration and presentation: ids become what a person reads, with one round trip per store for each kind of thing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Iterable, Sequence
+from datetime import UTC, datetime
+
+from api import models
+from api.stores import Stores
+from schemas.events import RenderedMedia
+from sinks.accounts import AccountRow
+from sinks.posts import MediaRow, PostRow
+from sinks.sealing import Unreadable, unseal
+from streams.rules import in_feed, is_public, status_of
+
+
+def moment(at_ms: int | None) -> datetime | None:
+    """A time as JSON shows it."""
+    return None if not at_ms else datetime.fromtimestamp(at_ms / 1000, UTC)
+
+
+def opened(keys: dict[int, bytes], user_id: int, sealed: bytes) -> str:
+    """The text in a personal field; empty where the person's key is gone, as after erasure."""
+    key = keys.get(user_id)
+    if key is None or not sealed:
+        return ""
+    try:
+        return unseal(key, user_id, sealed)
+    except Unreadable:
+        return ""
+
+
+class Presenter:
+    """Turns ids into models, for one gateway."""
+
+    def __init__(self, stores: Stores) -> None:
+        self._stores = stores
+        settings = stores.settings
+        base = settings.public_url or f"http://{settings.api_host}:{settings.api_port}"
+        self._media_url = f"{base.rstrip('/')}/media/"
+
+    async def people(self, user_ids: Collection[int]) -> dict[int, models.Person]:
+        """Each of ``user_ids``, with empty names where the account is not known."""
+        accounts, keys = await self._accounts(user_ids)
+        return {user_id: _person(user_id, accounts.get(user_id), keys) for user_id in user_ids}
+
+    async def profile(self, user_id: int) -> models.Profile | None:
+        """A person's page; None where there is no such account."""
+        (accounts, keys), followers, following = await asyncio.gather(
+            self._accounts([user_id]),
+            self._stores.home_feed.follower_count(user_id),
+            self._stores.home_feed.following_count(user_id),
+        )
+        account = accounts.get(user_id)
+        if account is None:
+            return None
+        return models.Profile(
+            **_person(user_id, account, keys).model_dump(),
+            bio=opened(keys, user_id, account.bio),
+            registered_at=datetime.fromtimestamp(account.registered_at / 1000, UTC),
+            followers=followers,
+            following=following,
+        )
+
+    async def public_posts(self, post_ids: Sequence[int]) -> dict[int, models.Post]:
+        """Those of ``post_ids`` that anybody may see."""
+        posts = await self._stores.posts.by_ids(post_ids)
+        return await self.posts(post for post in posts.values() if is_public(post))
+
+    async def feed_posts(self, user_id: int, post_ids: Sequence[int]) -> dict[int, models.Post]:
+        """Those of ``post_ids`` that the feed of ``user_id`` may show now."""
+        posts = [post for post in (await self._stores.posts.by_ids(post_ids)).values() if is_public(post)]
+        authors = {post.author_id for post in posts}
+        shown, followed = await asyncio.gather(self.posts(posts), self._stores.home_feed.follows_any(user_id, authors))
+        return {post.post_id: shown[post.post_id] for post in posts if in_feed(post, followed)}
+
+    async def posts(self, rows: Iterable[PostRow]) -> dict[int, models.Post]:
+        """The posts in ``rows``, whoever may see them."""
+        posts = list(rows)
+        accounts, keys = await self._accounts({post.author_id for post in posts})
+        return {
+            post.post_id: self._post(post, _person(post.author_id, accounts.get(post.author_id), keys), keys)
+            for post in posts
+        }
+
+    def media(self, row: MediaRow) -> models.Media:
+        """An upload's state."""
+        picture = self._picture(row.rendered) if row.rendered else None
+        return models.Media(
+            media_id=str(row.media_id), status=row.status, picture=picture, code=row.code, reason=row.reason
+        )
+
+    async def _accounts(self, user_ids: Collection[int]) -> tuple[dict[int, AccountRow], dict[int, bytes]]:
+        if not user_ids:
+            return {}, {}
+        asked = list(user_ids)
+        return await asyncio.gather(self._stores.accounts.by_ids(asked), self._stores.keys.get_many(asked))
+
+    def _post(self, post: PostRow, author: models.Person, keys: dict[int, bytes]) -> models.Post:
+        return models.Post(
+            id=str(post.post_id),
+            author=author,
+            status=status_of(post),
+            caption=opened(keys, post.author_id, post.caption),
+            media_ids=[str(media_id) for media_id in post.media_ids],
+            media=[self._picture(media) for media in post.media],
+            submitted_at=moment(post.submitted_at),
+            published_at=moment(post.published_at),
+            edited_at=moment(post.edited_at),
+            code=post.rejected_code if post.published_at is None else None,
+            reason=post.rejected_reason if post.published_at is None else None,
+        )
+
+    def _picture(self, media: RenderedMedia) -> models.Picture:
+        return models.Picture(
+            media_id=str(media.media_id),
+            width=media.width,
+            height=media.height,
+            blurhash=media.blurhash,
+            average_color=media.average_color,
+            renditions=[
+                models.Rendition(
+                    name=r.name, width=r.width, height=r.height, bytes=r.bytes, url=self._media_url + r.key
+                )
+                for r in media.renditions
+            ],
+        )
+
+
+def _person(user_id: int, account: AccountRow | None, keys: dict[int, bytes]) -> models.Person:
+    if account is None:
+        return models.Person(id=str(user_id), username="", name="")
+    return models.Person(
+        id=str(user_id), username=opened(keys, user_id, account.username), name=opened(keys, user_id, account.name)
+    )

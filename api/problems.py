@@ -1,0 +1,175 @@
+"""Errors as RFC 9457 problems: every answer that is no success has this one shape, the framework's included."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.routing import Match
+
+from sinks.errors import StoreAway
+
+TYPE = "urn:shutterlog:problem:"
+MEDIA_TYPE = "application/problem+json"
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+
+
+class Problem(HTTPException):
+    """An error answer. ``kind`` is stable for machines, ``detail`` tells the person or the client what to do."""
+
+    def __init__(
+        self, status: int, kind: str, detail: str, *, retry_after: float | None = None, **extensions: object
+    ) -> None:
+        headers = {} if retry_after is None else {"Retry-After": str(max(1, math.ceil(retry_after)))}
+        if status == HTTPStatus.UNAUTHORIZED:
+            headers["WWW-Authenticate"] = "Bearer"
+        super().__init__(status, detail, headers)
+        self.kind = kind
+        self.extensions = extensions
+
+
+def not_found(what: str) -> Problem:
+    """404 for something that is not there, or that this person may not know of."""
+    return Problem(404, "not-found", f"There is no such {what}, or it is not yours to see. Check its id.")
+
+
+class ProblemDetails(BaseModel):
+    """RFC 9457 problem details."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "type": TYPE + "not-found",
+                "title": "Not Found",
+                "status": 404,
+                "detail": "There is no such post, or it is not yours to see. Check its id.",
+                "instance": "/api/v1/posts/1000000000000000001",
+                "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736",
+            }
+        }
+    )
+    type: str = Field(description="Stable name of the kind of problem, a URN.")
+    title: str
+    status: int
+    detail: str = Field(description="What happened and what to do.")
+    instance: str = Field(description="The path that was asked for.")
+    trace_id: str = Field(description="W3C trace id: give it when you report the problem.")
+    errors: list[dict[str, str]] | None = Field(default=None, description="For 422: which field, and why.")
+
+
+_MEANINGS = {
+    400: "The request cannot be understood.",
+    401: "There is no valid access token, or the credentials are wrong.",
+    403: "This is somebody else's.",
+    404: "It does not exist, or it is not yours to see.",
+    409: "It conflicts with what is there already.",
+    413: "The body is too large.",
+    415: "The kind of body or file is not supported.",
+    422: "A field is missing or wrong, or an idempotency key was used for another request.",
+    429: "Too many requests: wait as `Retry-After` says.",
+    503: "A store is away, or the view has not reached the consistency token yet: wait as `Retry-After` says.",
+}
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The ``responses`` of a route that answers these problems."""
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}}
+    return {status: {"description": _MEANINGS[status], "content": content} for status in statuses}
+
+
+def respond(
+    request: Request,
+    status: int,
+    kind: str,
+    detail: str,
+    headers: Mapping[str, str] | None = None,
+    extensions: Mapping[str, object] | None = None,
+) -> JSONResponse:
+    """The problem as an answer."""
+    body = {
+        "type": TYPE + kind,
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "instance": request.url.path,
+        "trace_id": request.scope.get("state", {}).get("trace_id", ""),
+        **(extensions or {}),
+    }
+    return JSONResponse(body, status, {"Cache-Control": "no-store", **(headers or {})}, MEDIA_TYPE)
+
+
+def _problem(request: Request, error: Exception) -> Response:
+    if not isinstance(error, Problem):
+        raise error
+    return respond(request, error.status_code, error.kind, error.detail, error.headers, error.extensions)
+
+
+def _of_framework(request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        allow = {"Allow": ", ".join(_allowed(request))}
+        if request.method == "OPTIONS":
+            return Response(status_code=204, headers=allow)
+        detail = f"{request.method} is not possible here. Use one of: {allow['Allow']}."
+        return respond(request, 405, "method-not-allowed", detail, allow)
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        return respond(request, 404, "not-found", "Nothing is at this address. /openapi.json lists what there is.")
+    kind = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
+    return respond(request, error.status_code, kind, str(error.detail), error.headers)
+
+
+def _allowed(request: Request) -> list[str]:
+    # The router names the methods of the first route of this path only.
+    routes = request.app.router.routes
+    found = [m for m in _METHODS if any(r.matches({**request.scope, "method": m})[0] is Match.FULL for r in routes)]
+    return [*found, *(["HEAD"] if "GET" in found else []), "OPTIONS"]
+
+
+def _invalid(request: Request, error: Exception) -> Response:
+    if not isinstance(error, RequestValidationError):
+        raise error
+    found = error.errors()
+    if any(one["type"] == "json_invalid" for one in found):
+        return respond(request, 400, "malformed-json", "The body is not valid JSON. Correct its syntax.")
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if any(tuple(one["loc"]) == ("body",) for one in found) and not kind.endswith("json"):
+        detail = "This address takes JSON. Send it with the header Content-Type: application/json."
+        return respond(request, 415, "unsupported-media-type", detail)
+    # Never what was sent: it may hold a password.
+    errors = [{"field": ".".join(str(part) for part in one["loc"]), "detail": one["msg"]} for one in found]
+    detail = "Correct these fields: " + "; ".join(f"{one['field']} ({one['detail']})" for one in errors)
+    return respond(request, 422, "invalid-request", detail, extensions={"errors": errors})
+
+
+def _away(request: Request, _error: Exception) -> Response:
+    detail = "A store cannot be reached now. Nothing is lost: send the same request again in a moment."
+    return respond(request, 503, "store-away", detail, {"Retry-After": "2"})
+
+
+def _gone(_request: Request, _error: Exception) -> Response:
+    # Nobody is there to read it; 499 is what access logs know it as.
+    return Response(status_code=499)
+
+
+def _unknown(request: Request, _error: Exception) -> Response:
+    detail = "Something went wrong on our side. Try again; if it stays, report it with the trace id."
+    return respond(request, 500, "internal", detail)
+
+
+def add_problem_answers(app: FastAPI) -> None:
+    """Make ``app`` answer every error as a problem."""
+    app.add_exception_handler(Problem, _problem)
+    app.add_exception_handler(HTTPException, _of_framework)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(StoreAway, _away)
+    app.add_exception_handler(ClientDisconnect, _gone)
+    app.add_exception_handler(Exception, _unknown)

@@ -1,0 +1,45 @@
+"""Renditions, for a setup without a CDN or bucket in front."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Response
+
+from api.problems import not_found, problems
+from api.stores import Opened
+from sinks.object_store import NoSuchObject, rendition_key
+
+router = APIRouter(tags=["files"])
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+@router.get(
+    "/media/{key:path}",
+    responses={
+        200: {"content": {"image/jpeg": {}}, "description": "The picture."},
+        304: {"description": "What you have is right."},
+        **problems(404, 503),
+    },
+    response_class=Response,
+)
+async def get_rendition(key: str, stores: Opened, if_none_match: Annotated[str | None, Header()] = None) -> Response:
+    """One rendition. Its address is made of its content, so it may be cached for ever."""
+    # Made again from the digest alone: whatever else the address says, nothing but a rendition can be reached.
+    digest = key.rpartition("/")[2].removesuffix(".jpg")
+    if not _DIGEST.fullmatch(digest) or key != rendition_key(digest):
+        raise not_found("picture")
+    headers = {
+        "Cache-Control": "public, max-age=31536000, immutable",
+        "ETag": f'"{digest}"',
+        "Cross-Origin-Resource-Policy": "cross-origin",
+    }
+    if if_none_match is not None and (if_none_match.strip() == "*" or digest in if_none_match):
+        return Response(status_code=304, headers=headers)
+    try:
+        body = await stores.objects.get(key)
+    except NoSuchObject as error:
+        raise not_found("picture") from error
+    return Response(body, headers=headers, media_type="image/jpeg")

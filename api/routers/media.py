@@ -1,0 +1,79 @@
+"""Uploads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from api.consistency import Fresh
+from api.identity import Reader, Writer
+from api.log import Said, now_ms
+from api.models import Media
+from api.presenting import Presenter
+from api.problems import not_found, problems
+from api.retries import Retried
+from api.routes import IdPath, id_of
+from api.stores import Opened
+from api.uploads import PART, Upload
+from schemas.events import UploadCompleted
+from sinks.object_store import original_key
+
+router = APIRouter(prefix="/api/v1/media", tags=["media"])
+
+_FORM: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": [PART],
+                    "properties": {PART: {"type": "string", "format": "binary", "description": "The picture."}},
+                }
+            }
+        },
+    }
+}
+
+
+@router.post("", status_code=201, responses=problems(400, 401, 413, 415, 422, 429, 503), openapi_extra=_FORM)
+async def upload_media(
+    request: Request, response: Response, me: Writer, stores: Opened, retry: Retried, log: Said
+) -> Media:
+    """Upload a picture. Its renditions are made at once; a post can name it already."""
+    upload = Upload(request, stores.settings.upload_limit_bytes)
+    proposed, began = stores.snowflakes.next(), now_ms()
+    proposed_key = original_key(me.user_id, began, proposed)
+    await stores.objects.put_stream(proposed_key, upload.chunks())
+    # The file says whether this is the same request, so the key is claimed after it has come.
+    claim = await retry.claim(str(me.user_id), "media", upload.sha256, proposed_id=proposed, at=began)
+    key = original_key(me.user_id, claim.at, claim.id)
+    if not claim.first:
+        await stores.objects.delete(proposed_key)
+    await stores.submissions.add_upload(claim.id, me.user_id)
+    await log.say(
+        UploadCompleted(
+            **log.by(me.user_id, event_id=claim.id, at=claim.at),
+            media_id=claim.id,
+            owner_id=me.user_id,
+            original_key=key,
+            content_type=upload.content_type,
+            size=upload.size,
+            sha256=upload.sha256,
+        )
+    )
+    response.headers["Location"] = f"/api/v1/media/{claim.id}"
+    return Media(media_id=str(claim.id), status="processing")
+
+
+@router.get("/{media_id}", responses=problems(400, 401, 404, 503))
+async def get_media(media_id: IdPath, me: Reader, stores: Opened, fresh: Fresh) -> Media:
+    """What became of one's upload."""
+    asked = id_of(media_id, "upload")
+    owner = (await stores.submissions.owners([asked])).get(asked)
+    await fresh.reach(me.user_id, "posts")
+    row = (await stores.posts.media([asked])).get(asked)
+    if me.user_id not in (owner, row.owner_id if row else None):
+        raise not_found("upload")
+    return Presenter(stores).media(row) if row else Media(media_id=str(asked), status="processing")

@@ -1,0 +1,144 @@
+"""Posts."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Response
+
+from api.consistency import Fresh
+from api.cursors import Cursor, Limit, to_cursor
+from api.home_feed import page
+from api.identity import Visitor, Writer
+from api.log import Said
+from api.models import CaptionChange, CaptionChanged, Post, PostAccepted, PostDraft, Posts
+from api.presenting import Presenter
+from api.problems import Problem, not_found, problems
+from api.retries import Retried
+from api.routes import IdPath, UserPath, check_author, check_person, id_of, user_id_of
+from api.stores import Opened, Stores
+from schemas.events import PostDeleted, PostEdited, PostSubmitted
+from schemas.ids import MAX_ID
+from sinks.idempotency import Submission
+from sinks.posts import PostRow
+from sinks.sealing import seal
+from streams.rules import may_open
+
+router = APIRouter(prefix="/api/v1", tags=["posts"])
+
+
+@router.post("/posts", status_code=202, responses=problems(400, 401, 403, 413, 415, 422, 429, 503))
+async def submit_post(
+    body: PostDraft, response: Response, me: Writer, stores: Opened, retry: Retried, log: Said
+) -> PostAccepted:
+    """Make a post of one's uploads. It is published, and in feeds, as soon as all their renditions exist."""
+    media_ids = [id_of(media_id, "upload") for media_id in body.media_ids]
+    if len(set(media_ids)) != len(media_ids):
+        raise Problem(422, "media-repeated", "A post shows each upload once. Leave out the repeated ones.")
+    # The gateway's own record, since the view of media may not have seen an upload of a moment ago.
+    owners = await stores.submissions.owners(media_ids)
+    for media_id in media_ids:
+        if media_id not in owners:
+            raise Problem(422, "media-unknown", f"There is no upload {media_id}. Upload the picture first.")
+        if owners[media_id] != me.user_id:
+            raise Problem(403, "media-not-yours", f"The upload {media_id} is somebody else's. Upload it yourself.")
+    claim = await retry.claim(str(me.user_id), "posts", *body.media_ids, body.caption)
+    caption = seal(await _key(stores, me.user_id), me.user_id, body.caption)
+    await stores.submissions.add_post(Submission(claim.id, me.user_id, media_ids, caption, claim.at))
+    await log.say(
+        PostSubmitted(
+            **log.by(me.user_id, event_id=claim.id, at=claim.at),
+            post_id=claim.id,
+            author_id=me.user_id,
+            media_ids=media_ids,
+            caption=caption,
+        )
+    )
+    response.headers["Location"] = f"/api/v1/posts/{claim.id}"
+    return PostAccepted(id=str(claim.id))
+
+
+@router.get("/posts/{post_id}", responses=problems(400, 401, 404, 503))
+async def get_post(post_id: IdPath, visitor: Visitor, stores: Opened, fresh: Fresh) -> Post:
+    """One post. Its author sees it from the start, everybody else once it is published."""
+    asked = id_of(post_id, "post")
+    viewer_id = visitor.user_id if visitor else None
+    await fresh.reach(viewer_id or 0, "posts", "accounts")
+    row = await _find(stores, asked)
+    if not may_open(row, viewer_id):
+        raise not_found("post")
+    return (await Presenter(stores).posts([row]))[asked]
+
+
+@router.patch("/posts/{post_id}", responses=problems(400, 401, 403, 404, 413, 415, 422, 429, 503))
+async def edit_caption(
+    post_id: IdPath, body: CaptionChange, me: Writer, stores: Opened, fresh: Fresh, log: Said
+) -> CaptionChanged:
+    """Change the caption of one's post."""
+    row = await _own(stores, fresh, id_of(post_id, "post"), me.user_id)
+    caption = seal(await _key(stores, me.user_id), me.user_id, body.caption)
+    await log.say(PostEdited(**log.by(me.user_id), post_id=row.post_id, author_id=me.user_id, caption=caption))
+    return CaptionChanged(id=post_id, caption=body.caption)
+
+
+@router.delete("/posts/{post_id}", status_code=204, responses=problems(400, 401, 403, 404, 429, 503))
+async def delete_post(post_id: IdPath, me: Writer, stores: Opened, fresh: Fresh, log: Said) -> None:
+    """Delete one's post, for good."""
+    row = await _own(stores, fresh, id_of(post_id, "post"), me.user_id)
+    await log.say(PostDeleted(**log.by(me.user_id), post_id=row.post_id, author_id=me.user_id))
+
+
+@router.get("/users/{user}/posts", responses=problems(400, 401, 404, 422, 503))
+async def list_posts_of_user(
+    user: UserPath, stores: Opened, fresh: Fresh, _visitor: Visitor, cursor: Cursor, limit: Limit = 30
+) -> Posts:
+    """A person's published posts, newest first."""
+    user_id = await user_id_of(stores, user)
+    await fresh.reach(user_id, "user_posts", "posts", "accounts")
+
+    async def older(before: int, count: int) -> list[int]:
+        return await stores.posts.user_posts(user_id, before, count)
+
+    # A list without a part in Redis is one whose floor is at its top.
+    found = await page([], MAX_ID - 1, cursor or MAX_ID, limit, older=older, look=Presenter(stores).public_posts)
+    if not found.shown:
+        await check_person(stores, user_id)
+    return Posts(items=found.shown, next_cursor=None if found.after is None else to_cursor(found.after))
+
+
+async def _find(stores: Stores, post_id: int) -> PostRow:
+    """The post as the view has it, or as it was submitted; ``Problem`` 404."""
+    row = (await stores.posts.by_ids([post_id])).get(post_id)
+    if row is not None:
+        return row
+    submitted = await stores.submissions.post(post_id)
+    if submitted is None:
+        raise not_found("post")
+    return PostRow(
+        post_id=post_id,
+        author_id=submitted.author_id,
+        media_ids=submitted.media_ids,
+        caption=submitted.caption,
+        submitted_at=submitted.at,
+        edited_at=None,
+        published_at=None,
+        media=[],
+        rejected_code=None,
+        rejected_reason=None,
+        deleted=False,
+    )
+
+
+async def _own(stores: Stores, fresh: Fresh, post_id: int, user_id: int) -> PostRow:
+    """One's own post; ``Problem`` 403 or 404."""
+    await fresh.reach(user_id, "posts")
+    row = await _find(stores, post_id)
+    if not may_open(row, user_id):
+        raise not_found("post")
+    check_author(row.author_id, user_id)
+    return row
+
+
+async def _key(stores: Stores, user_id: int) -> bytes:
+    key = (await stores.keys.get_many([user_id])).get(user_id)
+    if key is None:
+        raise Problem(401, "account-gone", "This account is gone. Log in with another one.")
+    return key
