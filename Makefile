@@ -62,4 +62,5 @@ test: $(STAMP) java
 	@$(BIN)/pytest $(ARGS)
 
 bench: $(STAMP) java
+	@$(BIN)/shutterlog up --services-only $(FLAGS) >&2
 	@for name in $(BENCHES); do $(BIN)/shutterlog bench $$name --json; done

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Shutterlog: the log is the database.", no_args_is_help=True, pretty_exceptions_enable=False)
 
+BENCHES = ("fanout", "pipeline", "media", "freshness")
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done and do nothing.")]
 
@@ -108,6 +110,27 @@ def status(as_json: AsJson = False) -> None:
 def provision() -> None:
     """Create the topics and the keyspace; what exists stays as it is."""
     _provision(_settings())
+
+
+# -- figures ----------------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def bench(
+    name: Annotated[str, typer.Argument(help=", ".join(BENCHES))],
+    as_json: AsJson = False,
+) -> None:
+    """Measure one figure beside its yardstick, in the same run. Each is a module ``jobs/bench_NAME.py`` with ``run``."""
+    from importlib import import_module
+
+    if name not in BENCHES:
+        _fail(f"there is no bench {name}; there are {', '.join(BENCHES)}")
+    report: dict[str, Any] = import_module(f"jobs.bench_{name}").run()
+    if as_json:
+        typer.echo(json.dumps(report))
+    else:
+        for key, value in report.items():
+            typer.echo(f"{key:<16} {value}")
 
 
 # -- inside -----------------------------------------------------------------------------------------------------------
