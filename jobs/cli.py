@@ -120,7 +120,7 @@ def bench(
     name: Annotated[str, typer.Argument(help=", ".join(BENCHES))],
     as_json: AsJson = False,
 ) -> None:
-    """Measure one figure beside its yardstick, in the same run. Each is a module ``jobs/bench_NAME.py`` with ``run``."""
+    """Measure one figure beside its yardstick, in the same run; each is ``run`` of a module ``jobs/bench_NAME.py``."""
     from importlib import import_module
 
     if name not in BENCHES:
