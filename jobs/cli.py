@@ -112,6 +112,29 @@ def provision() -> None:
     _provision(_settings())
 
 
+@app.command()
+def verify(
+    views: Annotated[list[str] | None, typer.Argument(help="Views and emitters; all of them, without any.")] = None,
+    as_json: AsJson = False,
+    wait: Annotated[float, typer.Option(help="Seconds in which something has to move while views catch up.")] = 60.0,
+    show: Annotated[int, typer.Option(help="Differences to print of each view.")] = 20,
+) -> None:
+    """Compare views with an independent fold of the log. Exit code 0 only for no difference at all."""
+    from jobs.verify import UnknownView, verify
+    from sinks.errors import LogRemade, StoreAway
+
+    try:
+        report = verify(_settings(), views or (), patience=wait, quiet=as_json)
+    except (UnknownView, StoreAway, LogRemade, LookupError) as error:
+        _fail(str(error))
+    for line in report.lines(show):
+        typer.echo(line, err=as_json)
+    if as_json:
+        typer.echo(json.dumps(report.to_json()))
+    if report.differences:
+        raise typer.Exit(1)
+
+
 # -- figures ----------------------------------------------------------------------------------------------------------
 
 

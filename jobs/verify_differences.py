@@ -31,6 +31,10 @@ class Differences:
         """How many."""
         return len(self.found) + self.beyond
 
+    def to_json(self) -> dict[str, int]:
+        """Counts only; ``checked`` and ``differences`` are always there."""
+        return {"checked": self.checked, "differences": self.total, **self.notes}
+
     def still(self, later: Differences) -> Differences:
         """What this look and a ``later`` one both found, in the words of the later one."""
         both = {subject: sentence for subject, sentence in later.found.items() if subject in self.found}

@@ -1,0 +1,271 @@
+"""``shutterlog verify``: every view against an independent fold of the log, at the same end offsets.
+
+First the emitters must have said all that the log asks of them, then the views must have come to the log's end. What
+then differs is looked at again, over a later end of the log, and only what still differs is reported.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from jobs.verify_differences import Differences
+from jobs.verify_feeds import FeedComparison
+from jobs.verify_fold import Accounting, Fold, publications, renderings
+from jobs.verify_log import LogReader, Offsets, committed, wait_for
+from jobs.verify_tables import GENERATION, TABLE_VIEWS
+from sinks.cassandra import Cassandra
+from sinks.home_feed import HomeFeedSink
+from sinks.home_feed_buckets import RedisBuckets
+from sinks.home_feed_reader import HomeFeedReader
+from sinks.posts import PostReader
+from sinks.redis import Redis, connect
+from sinks.scans import HomeFeedScan
+from sinks.settings import Settings
+from sinks.tables import TableSink
+from sinks.topics import Topics
+from streams.records import TopicPartition
+
+SOURCES: dict[str, tuple[str, ...]] = {
+    "accounts": ("accounts",),
+    "follows": ("graph",),
+    "posts": ("posts", "media"),
+    "user_posts": ("posts",),
+    "notifications": ("notifications",),
+    "home_feed": ("posts", "graph"),
+}
+"""The topics of each view."""
+EMITTERS: dict[str, tuple[str, ...]] = {"media": ("media",), "publisher": ("posts", "media")}
+"""What emitters read; they are checked for what they owe."""
+OWED: dict[str, Callable[[Fold], Accounting]] = {"media": renderings, "publisher": publications}
+NAMES = (*SOURCES, *EMITTERS)
+
+_SECOND_LOOK_SECONDS = 1.0
+_ROUNDS = 20
+"""Times to wait for the emitters: a log that still grows then is taken as it is, and the second look decides."""
+
+
+class UnknownView(ValueError):
+    """There is no view of this name."""
+
+
+@dataclass
+class Report:
+    """What ``verify`` found, by view."""
+
+    views: dict[str, Differences] = field(default_factory=dict)
+    events: int = 0
+    undecodable: int = 0
+
+    @property
+    def differences(self) -> int:
+        """Over all views."""
+        return sum(one.total for one in self.views.values())
+
+    def to_json(self) -> dict[str, Any]:
+        """What ``verify --json`` prints; programs read it, so it stays as it is."""
+        return {
+            "differences": self.differences,
+            "views": {
+                name: {"checked": one.checked, "differences": one.total, **one.notes}
+                for name, one in self.views.items()
+            },
+            "events": self.events,
+            "undecodable": self.undecodable,
+        }
+
+    def lines(self, most: int) -> Iterator[str]:
+        """The report for people: ``most`` differences of each view at most."""
+        for name, found in self.views.items():
+            notes = "".join(f", {count:,} {note}" for note, count in found.notes.items())
+            yield f"{name:<14} {found.checked:>10,} checked {found.total:>8,} differences{notes}"
+            for sentence, _ in zip(found.found.values(), range(most), strict=False):
+                yield f"    {sentence}"
+            if found.total > most:
+                yield f"    and {found.total - most:,} more"
+        undecodable = f", {self.undecodable:,} records undecodable" if self.undecodable else ""
+        yield f"{self.differences:,} differences over {self.events:,} events{undecodable}"
+
+
+def verify(settings: Settings, names: Sequence[str] = (), *, patience: float = 60.0, quiet: bool = False) -> Report:
+    """Compare the views ``names`` (all, without any) with the log.
+
+    ``patience`` is how many seconds nothing may move before what is behind counts as different. Raises ``UnknownView``
+    and ``StoreAway``.
+    """
+    for name in names:
+        if name not in NAMES:
+            raise UnknownView(f"there is no view {name!r}; there are {', '.join(NAMES)}")
+    wanted = [name for name in NAMES if not names or name in names]
+    progress = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        disable=quiet,
+    )
+
+    async def run() -> Report:
+        async with _Verification(settings, patience, progress) as verification:
+            return await verification.run(wanted)
+
+    with progress:
+        return asyncio.run(run())
+
+
+class _Verification:
+    def __init__(self, settings: Settings, patience: float, progress: Progress) -> None:
+        self._settings, self._patience, self._progress = settings, patience, progress
+        self._topics = Topics(settings)
+        self._stack = AsyncExitStack()
+        self._fold = Fold()
+        self._cassandra: Cassandra
+        self._redis: Redis
+        self._reader: LogReader
+        self._topic_ids: dict[str, str]
+
+    async def __aenter__(self) -> _Verification:
+        settings = self._settings
+        self._topic_ids = await asyncio.to_thread(self._topics.ids)
+        self._cassandra = await self._stack.enter_async_context(await Cassandra.connect(settings))
+        self._redis = connect(settings.redis_url, seconds=30)
+        self._stack.push_async_callback(self._redis.aclose)
+        self._reader = LogReader(settings)
+        self._stack.callback(self._reader.close)
+        return self
+
+    async def __aexit__(self, *failure: object) -> None:
+        await self._stack.aclose()
+
+    async def run(self, wanted: Collection[str]) -> Report:
+        report = Report(views=await self._look(wanted))
+        again = [name for name, found in report.views.items() if found.total]
+        if again:
+            await asyncio.sleep(_SECOND_LOOK_SECONDS)
+            for name, later in (await self._look(again)).items():
+                report.views[name] = report.views[name].still(later)
+        report.events, report.undecodable = self._fold.counts.total(), self._reader.undecodable
+        return report
+
+    async def _look(self, wanted: Collection[str]) -> dict[str, Differences]:
+        ends, silent = await self._settled()
+        await self._read(ends)
+        found: dict[str, Differences] = {}
+        for name in wanted:
+            if name in EMITTERS:
+                found[name] = self._owed(name)
+                _late(found[name], name, silent.get(name, {}))
+                continue
+            late = await self._reach(name, ends)
+            found[name] = await self._compare(name)
+            _late(found[name], name, late)
+        return found
+
+    async def _settled(self) -> tuple[Offsets, dict[str, dict[TopicPartition, tuple[int, int]]]]:
+        """The log's ends once the emitters have nothing more to say, and where an emitter stands still before."""
+        for _ in range(_ROUNDS):
+            ends = now = await asyncio.to_thread(self._topics.ends)
+            silent: dict[str, dict[TopicPartition, tuple[int, int]]] = {}
+            for group, topics in EMITTERS.items():
+
+                async def positions(group: str = group, topics: tuple[str, ...] = topics) -> Offsets:
+                    return await asyncio.to_thread(committed, self._settings, group, topics)
+
+                task = self._task(f"waiting for {group}")
+                silent[group] = await wait_for(positions, ends, self._patience, self._left(task))
+            now = await asyncio.to_thread(self._topics.ends)
+            if now == ends or any(silent.values()):
+                break
+        return now, silent
+
+    async def _reach(self, name: str, ends: Offsets) -> dict[TopicPartition, tuple[int, int]]:
+        partitions = [tp for tp in ends if tp.topic in SOURCES[name]]
+        sink = self._feed_sink() if name == "home_feed" else self._table_sink(name)
+
+        async def positions() -> Offsets:
+            return await sink.fences(partitions)
+
+        return await wait_for(positions, ends, self._patience, self._left(self._task(f"waiting for {name}")))
+
+    async def _read(self, ends: Offsets) -> None:
+        left = sum(max(end - self._reader.read.get(tp, -1), 0) for tp, end in ends.items())
+        task = self._progress.add_task("reading the log", total=left)
+
+        def moved(count: int) -> None:
+            self._progress.advance(task, count)
+
+        await asyncio.to_thread(self._reader.read_to, ends, self._fold.take, moved)
+
+    async def _compare(self, name: str) -> Differences:
+        task = self._task(f"comparing {name}")
+        if name in TABLE_VIEWS:
+            found = await TABLE_VIEWS[name](self._fold, self._cassandra)
+            self._progress.update(task, total=found.checked, completed=found.checked)
+            return found
+        settings = self._settings
+
+        def moved(done: int, of: int) -> None:
+            self._progress.update(task, total=of, completed=done)
+
+        comparison = FeedComparison(self._fold, settings.feed_cap, moved)
+        return await comparison.run(
+            HomeFeedReader(self._redis, generation=GENERATION, buckets=settings.buckets),
+            HomeFeedScan(self._redis, generation=GENERATION, buckets=settings.buckets),
+            PostReader(self._cassandra, GENERATION, GENERATION),
+        )
+
+    def _owed(self, name: str) -> Differences:
+        accounting = OWED[name](self._fold)
+        differences = Differences(checked=accounting.checked)
+        for subject, why in accounting.wrong:
+            differences.add(subject, f"{subject}: {why}")
+        return differences
+
+    def _table_sink(self, name: str) -> TableSink:
+        return TableSink(self._cassandra, name, GENERATION, self._topic_ids)
+
+    def _feed_sink(self) -> HomeFeedSink:
+        settings = self._settings
+        buckets = RedisBuckets(
+            self._redis,
+            self._topic_ids,
+            generation=GENERATION,
+            buckets=settings.buckets,
+            cap=settings.feed_cap,
+            slack=settings.feed_slack,
+        )
+        return HomeFeedSink(buckets, self._topic_ids, count=settings.buckets, pull_threshold=settings.pull_threshold)
+
+    def _task(self, description: str) -> TaskID:
+        return self._progress.add_task(description, total=None)
+
+    def _left(self, task: TaskID) -> Callable[[int], None]:
+        most = 0
+
+        def left(count: int) -> None:
+            nonlocal most
+            most = max(most, count)
+            self._progress.update(task, total=most or 1, completed=most - count if most else 1)
+
+        return left
+
+
+def _late(differences: Differences, name: str, late: dict[TopicPartition, tuple[int, int]]) -> None:
+    for tp, (at, end) in late.items():
+        differences.add(("late", tp), f"{name} stands at offset {at} of {tp}, whose end is {end}")
