@@ -56,6 +56,11 @@ class Reuse(NamedTuple):
 Step = Event | Upload | Reuse
 
 
+def event_of(step: Event | Upload) -> Event:
+    """The event that a step is, or writes."""
+    return step.event if isinstance(step, Upload) else step
+
+
 @dataclass(frozen=True)
 class Plan:
     """What a world is made of: ``until`` is its end in ms since 1970, ``whole_way`` how many posts have an upload."""
