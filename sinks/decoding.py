@@ -28,13 +28,22 @@ _ROOT = Path(__file__).resolve().parent.parent
 class DecodePool:
     """Warm worker processes that turn originals into renditions.
 
-    ``workers`` processes; ``seconds`` for one try; ``memory_mib`` of address space (and so of resident memory) each.
+    ``workers`` processes; ``seconds`` for one try; ``memory_mib`` of address space (and so of resident memory) each;
+    ``program`` is the module that they run, another one in tests.
     Use as ``async with DecodePool(...) as pool``; ``render`` may be called from any number of tasks of that loop.
     """
 
-    def __init__(self, workers: int, seconds: float, memory_mib: int, *, pixel_limit: int = 60_000_000) -> None:
+    def __init__(
+        self,
+        workers: int,
+        seconds: float,
+        memory_mib: int,
+        *,
+        pixel_limit: int = 60_000_000,
+        program: str = "sinks.decoding_worker",
+    ) -> None:
         self._seconds = seconds
-        self._workers = [_Worker(memory_mib, pixel_limit) for _ in range(workers)]
+        self._workers = [_Worker((program, str(memory_mib), str(pixel_limit))) for _ in range(workers)]
         self._idle: asyncio.LifoQueue[_Worker] = asyncio.LifoQueue()
 
     @property
@@ -105,8 +114,8 @@ class DecodePool:
 
 
 class _Worker:
-    def __init__(self, memory_mib: int, pixel_limit: int) -> None:
-        self._arguments = [str(memory_mib), str(pixel_limit)]
+    def __init__(self, arguments: tuple[str, ...]) -> None:
+        self._arguments = arguments
         self._process: asyncio.subprocess.Process | None = None
         self.peak_kib = 0
         self.answered = 0
@@ -115,13 +124,16 @@ class _Worker:
     def running(self) -> bool:
         return self._process is not None and self._process.returncode is None
 
+    @property
+    def pid(self) -> int | None:
+        return None if self._process is None else self._process.pid
+
     async def start(self) -> None:
         self.answered = 0
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-P",
             "-m",
-            "sinks.decoding_worker",
             *self._arguments,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,

@@ -24,7 +24,7 @@ LENGTH_BYTES = 8
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """``rendered``, or ``rejected`` as (code, reason); ``peak_kib`` is the most memory the process ever had."""
+    """``rendered``, or ``rejected`` as (code, reason); ``peak_kib``: the most resident memory so far."""
 
     rendered: Rendered | None = None
     rejected: tuple[str, str] | None = None
@@ -74,9 +74,16 @@ def _read(stream: BinaryIO) -> bytes | None:
 
 
 def _send(stream: BinaryIO, answer: Answer) -> None:
-    peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    stream.write(framed(msgspec.msgpack.encode(Answer(answer.rendered, answer.rejected, peak_kib))))
+    stream.write(framed(msgspec.msgpack.encode(Answer(answer.rendered, answer.rejected, _peak_kib()))))
     stream.flush()
+
+
+def _peak_kib() -> int:
+    try:
+        with open("/proc/self/status") as status:
+            return next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
+    except (OSError, StopIteration):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # not on Linux: it counts the parent's there
 
 
 if __name__ == "__main__":

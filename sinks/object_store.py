@@ -118,7 +118,7 @@ class ObjectStore:
         except NoSuchObject:
             return
 
-    async def keys(self, prefix: str = "") -> AsyncIterator[str]:
+    async def list_keys(self, prefix: str = "") -> AsyncIterator[str]:
         """The keys below ``prefix`` (whole path segments), in no order."""
         with self._speaking(prefix):
             async for batch in obstore.list(self._store, prefix or None):
