@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from typing import TypeVar
+import asyncio
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 import msgspec
 
 from schemas.events import RenderedMedia
 from sinks.cassandra import Cassandra, Row, Statement, together
 from sinks.emitter import Commits, Emits, EmitterSink
+from sinks.sink import Sink
 from streams.publishing import Memory, Outcome, Post, Removed, Seen, Settled, Submitted, join
+from streams.records import Span, TopicPartition
 from streams.rendering import Refusal
 
 BATCH_ROWS = 40
-"""Rows in one unlogged batch. Its rows are of different partitions, so it is there only to save round trips and the
-driver's time: 30,000–50,000 rows/s against 10,000–14,000 one by one. 40 rows of about 800 bytes stay below the 50 KiB
-at which a Cassandra with default settings refuses a batch."""
+"""Rows in one unlogged batch. Its rows are of different partitions, so it only saves round trips and the driver's time:
+30,000–50,000 rows/s against 10,000–14,000 one by one. 40 rows of about 800 bytes stay below the 50 KiB at which a
+Cassandra with default settings refuses a batch."""
 READ_KEYS = 50
 """Keys in one ``IN``. Larger ones read no faster and burden one coordinator."""
 
@@ -44,7 +47,9 @@ class PublishingMemory(Memory):
     async def store(self, seen: Sequence[Seen]) -> None:
         """Store ``seen``. Raises ``StoreAway``; the same call can then be made again."""
         rows = [row for one in seen for row in _rows(one)]
-        await together(self._cassandra.apply_batch(part) for part in _parts(rows, BATCH_ROWS))
+        # Where nodes share the rows, a batch over many partitions would burden the one that has to pass it on.
+        size = BATCH_ROWS if self._cassandra.on_every_node else 1
+        await together(self._cassandra.apply_batch(part) for part in _parts(rows, size))
 
     async def wanting(self, media_ids: Collection[int]) -> list[tuple[int, Post]]:
         """(media id, post) for each post that wants one of ``media_ids``. Raises ``StoreAway``."""
@@ -71,6 +76,29 @@ class PublishingMemory(Memory):
     async def _rows_of(self, cql: str, keys: Collection[int]) -> list[Row]:
         pages = await together(self._cassandra.execute(cql, (part,)) for part in _parts(sorted(keys), READ_KEYS))
         return [row for page in pages for row in page]
+
+
+class RememberedCommits(Commits):
+    """Offsets that are committed in Kafka *and* stored in the memory: the lower of the two.
+
+    Kafka's commit alone would not notice that Cassandra lost what the publisher remembers (restored from a backup):
+    posts that wait would then wait for ever. With this the fence goes back too, and the log is read again from there.
+    """
+
+    def __init__(self, commits: Commits, stored: Sink[Any]) -> None:
+        """``stored`` holds fences beside the memory; it gets no writes (a ``TableSink`` of the view "publisher")."""
+        self._commits = commits
+        self._stored = stored
+
+    async def committed(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        """The last offset committed in both. Raises ``StoreAway``, and ``LogRemade`` as ``stored`` does."""
+        said, stored = await asyncio.gather(self._commits.committed(partitions), self._stored.fences(partitions))
+        return {tp: min(said[tp], stored[tp]) for tp in partitions}
+
+    async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Commit in both, in Kafka last."""
+        await self._stored.apply((), {tp: Span(-1, offset) for tp, offset in offsets.items()})
+        await self._commits.commit(offsets)
 
 
 class PublisherSink(EmitterSink[Seen]):
