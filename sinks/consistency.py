@@ -74,7 +74,8 @@ class Fences:
         Looks once even for 0 seconds, and at once. Writes to topics that the view does not read are no reason to wait.
         Raises ``StoreAway``, and KeyError for an unknown view.
         """
-        missing = {tp: offset for tp, offset in token.items() if tp.topic in SOURCES[view]}
+        sources = SOURCES[view]
+        missing = {tp: offset for tp, offset in token.items() if tp.topic in sources}
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds
         pause = FIRST_PAUSE
