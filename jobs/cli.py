@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import os
+from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
@@ -107,9 +109,101 @@ def status(as_json: AsJson = False) -> None:
 
 
 @app.command()
-def provision() -> None:
-    """Create the topics and the keyspace; what exists stays as it is."""
-    _provision(_settings())
+def provision(dry_run: DryRun = False) -> None:
+    """Create the topics, the keyspace and its tables; what exists stays as it is."""
+    from jobs.provision import provision
+    from sinks.errors import StoreAway
+    from sinks.registry import RegistryRefused
+    from sinks.topics import TopicsUnfit
+
+    try:
+        made = provision(_settings(), dry_run=dry_run)
+    except (StoreAway, TopicsUnfit, RegistryRefused) as error:
+        _fail(str(error))
+    for line in made.lines(dry_run):
+        typer.echo(line)
+
+
+schemas = typer.Typer(help="The schemas of the events.", no_args_is_help=True)
+app.add_typer(schemas, name="schemas")
+
+
+@schemas.command("check")
+def schemas_check(as_json: AsJson = False) -> None:
+    """Whether every schema is in the lock, and every version reads what every other wrote."""
+    from jobs.schemas import check, read_lock
+
+    try:
+        found = check(read_lock())
+    except ValueError as error:
+        _fail(str(error))
+    if as_json:
+        typer.echo(json.dumps({"well": found.well, "broken": found.broken, "unlocked": found.unlocked}))
+    else:
+        for line in found.lines():
+            typer.echo(line, err=not found.well)
+    if not found.well:
+        raise typer.Exit(1)
+
+
+@schemas.command("lock")
+def schemas_lock(dry_run: DryRun = False) -> None:
+    """Add what changed to the lock, if it is compatible with all that the log may hold."""
+    from jobs.schemas import LOCK_FILE, extended, read_lock
+
+    try:
+        before = read_lock()
+        after = extended(before)
+    except ValueError as error:
+        _fail(str(error))
+    for number in sorted(after.by_id.keys() - before.by_id.keys()):
+        version = after.by_id[number]
+        typer.echo(f"{'would lock' if dry_run else 'locked'} {version.subject} version {version.version}, id {number}")
+    if not dry_run and after.by_id.keys() != before.by_id.keys():
+        LOCK_FILE.write_text(after.text())
+
+
+@app.command()
+def simulate(
+    graph: Annotated[Path | None, typer.Option(help="Edges: SNAP text or CSV, .gz or not; else one is made.")] = None,
+    directed: Annotated[bool | None, typer.Option("--directed/--undirected", help="Unless the file says so.")] = None,
+    people: Annotated[int, typer.Option(help="Of a made graph; --via api takes so many of a given one.")] = 200,
+    photos: Annotated[Path | None, typer.Option(help="Folder of pictures. Made pictures without.")] = None,
+    events: Annotated[int | None, typer.Option(help="Events after the accounts and the graph.")] = None,
+    posts: Annotated[int | None, typer.Option(help="How many of the events are new posts.")] = None,
+    uploads: Annotated[int, typer.Option(help="Posts whose picture is uploaded; others reuse some.")] = 200,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same events.")] = 1,
+    until: Annotated[datetime | None, typer.Option(help="End of the world's time, UTC; 2025-01-01 without.")] = None,
+    via: Annotated[str, typer.Option(help="log, or api for some hundred people at most.")] = "log",
+    kill_agents: Annotated[int, typer.Option(help="kill -9 random agents so many times meanwhile.")] = 0,
+    rate: Annotated[float, typer.Option(help="Events a second; 0 for as fast as possible.")] = 0.0,
+    as_json: AsJson = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Let simulated people live: with a given follow graph and real pictures, into the log or through the API."""
+    from datetime import UTC
+
+    from jobs.api_client import ApiRefused
+    from jobs.simulate import Wishes, simulate
+    from jobs.simulate_kills import NoAgents
+    from jobs.simulate_log import NoRenditions
+    from jobs.world import DEFAULT_UNTIL_MS, Plan
+    from sinks.errors import StoreAway
+
+    if events is None:
+        events = max(10_000, posts * 5 // 2) if posts else 10_000
+    end = int(until.replace(tzinfo=UTC).timestamp() * 1000) if until else DEFAULT_UNTIL_MS
+    plan = Plan(seed=seed, events=events, posts=posts, whole_way=uploads, until=end)
+    wishes = Wishes(plan, graph, directed, people, photos, via=via, kills=kill_agents, rate=rate)
+    try:
+        report = simulate(_settings(), wishes, quiet=as_json, dry_run=dry_run)
+    except (ValueError, OSError, StoreAway, LookupError, NoAgents, NoRenditions, ApiRefused) as error:
+        _fail(str(error))
+    if as_json:
+        typer.echo(json.dumps(report))
+    else:
+        for key, value in report.items():
+            typer.echo(f"{key:<18} {value}")
 
 
 @app.command()

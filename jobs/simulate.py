@@ -49,10 +49,16 @@ def simulate(settings: Settings, wishes: Wishes, *, quiet: bool = False, dry_run
     """Make the world and live it; the counts of what was done, as ``--json`` prints them.
 
     With ``dry_run`` nothing is touched: the counts are those of what would be done, and ``digest``, the SHA-256 of all
-    events, is equal for equal seeds. Raises ``ValueError`` for wishes that do not fit together, and what the stores raise.
+    events, is equal for equal seeds. Raises ``ValueError`` for wishes that do not fit together, and what stores raise.
     """
     if wishes.via == "api" and wishes.people > API_PEOPLE:
         raise ValueError(f"--via api takes at most {API_PEOPLE} people: see --people")
+    if wishes.via not in ("log", "api"):
+        raise ValueError(f"--via is log or api, not {wishes.via}")
+    if wishes.via == "api" and (wishes.kills or wishes.rate):
+        raise ValueError("--kill-agents and --rate go with --via log")
+    if wishes.plan.until > time.time() * 1000:
+        raise ValueError("--until lies in the future: no event may be later than the broker's clock")
     world = _world(wishes)
     if dry_run:
         return _rehearsed(world)

@@ -1,0 +1,109 @@
+"""One person's client of the real HTTP API, as jobs use it: patient where the API says so, and never twice."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Self
+
+import httpx
+
+from jobs.photos import Photo
+
+_TRIES = 60
+_LONGEST_PAUSE_SECONDS = 10.0
+
+
+class ApiRefused(RuntimeError):
+    """The API said no. ``status`` is its HTTP status, ``kind`` the last part of the problem's URN."""
+
+    def __init__(self, status: int, kind: str, detail: str) -> None:
+        super().__init__(f"{status} {kind}: {detail}")
+        self.status, self.kind = status, kind
+
+
+class ApiClient:
+    """A connection to the API at ``base_url``, and the session of one person once ``log_in`` has returned.
+
+    Answers 429 and 503 are waited for as ``Retry-After`` says. Every method raises ``ApiRefused``, and httpx's errors
+    where nobody answers.
+    """
+
+    def __init__(self, base_url: str, timeout_seconds: float = 30.0) -> None:
+        self._http = httpx.AsyncClient(base_url=base_url, timeout=timeout_seconds)
+        self._token = ""
+        self.user_id = 0
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *failure: object) -> None:
+        await self._http.aclose()
+
+    async def register(self, username: str, password: str, name: str, key: str) -> int:
+        """Open an account; its id. ``key`` makes a repeated call the same one."""
+        body = {"username": username, "password": password, "name": name}
+        answer = await self._ask("POST", "/api/v1/accounts", key=key, json=body)
+        return int(answer["id"])
+
+    async def log_in(self, username: str, password: str) -> None:
+        """Begin a session, which later calls use."""
+        answer = await self._ask("POST", "/api/v1/sessions", json={"username": username, "password": password})
+        self._http.headers["Authorization"] = f"Bearer {answer['access_token']}"
+        self.user_id = int(answer["user_id"])
+
+    async def upload(self, photo: Photo, key: str) -> int:
+        """Upload ``photo``; the media's id."""
+        files = {"file": (photo.name, photo.body, photo.content_type)}
+        return int((await self._ask("POST", "/api/v1/media", key=key, files=files))["media_id"])
+
+    async def post(self, media_ids: list[int], caption: str, key: str) -> int:
+        """Submit a post; its id."""
+        body = {"media_ids": [str(media_id) for media_id in media_ids], "caption": caption}
+        return int((await self._ask("POST", "/api/v1/posts", key=key, json=body))["id"])
+
+    async def edit(self, post_id: int, caption: str) -> None:
+        """Change a caption."""
+        await self._ask("PATCH", f"/api/v1/posts/{post_id}", json={"caption": caption})
+
+    async def delete(self, post_id: int) -> None:
+        """Delete a post."""
+        await self._ask("DELETE", f"/api/v1/posts/{post_id}")
+
+    async def follow(self, user_id: int) -> None:
+        """Follow a person."""
+        await self._ask("PUT", f"/api/v1/users/{user_id}/follow")
+
+    async def unfollow(self, user_id: int) -> None:
+        """Cease to follow a person."""
+        await self._ask("DELETE", f"/api/v1/users/{user_id}/follow")
+
+    async def change_profile(self, name: str, bio: str) -> None:
+        """Say who one is."""
+        await self._ask("PATCH", "/api/v1/me", json={"name": name, "bio": bio})
+
+    async def feed(self, limit: int = 20) -> list[dict[str, Any]]:
+        """The first page of the feed, with all of one's own writes in it."""
+        posts: list[dict[str, Any]] = (await self._ask("GET", f"/api/v1/feed?limit={limit}"))["items"]
+        return posts
+
+    async def has_posts(self, user_id: int) -> bool:
+        """Whether this person shows any post."""
+        return bool((await self._ask("GET", f"/api/v1/users/{user_id}/posts?limit=1"))["items"])
+
+    async def _ask(self, method: str, path: str, *, key: str = "", **body: Any) -> dict[str, Any]:
+        headers = {"Idempotency-Key": key} if key else {}
+        if self._token and method == "GET":
+            headers["Consistency-Token"] = self._token
+        for _ in range(_TRIES):
+            answer = await self._http.request(method, path, headers=headers, **body)
+            if answer.status_code not in (429, 503):
+                break
+            pause = float(answer.headers.get("Retry-After", 1))
+            await asyncio.sleep(min(pause, _LONGEST_PAUSE_SECONDS))
+        if answer.is_success:
+            if method != "GET":
+                self._token = answer.headers.get("Consistency-Token", self._token)
+            return answer.json() if answer.content else {}
+        problem = answer.json() if answer.headers.get("Content-Type", "").startswith("application/") else {}
+        kind = str(problem.get("type", "")).rpartition(":")[2]
+        raise ApiRefused(answer.status_code, kind, str(problem.get("detail", answer.text[:200])))
