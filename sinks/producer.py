@@ -46,6 +46,7 @@ _AWAY = {
     KafkaError._PURGE_QUEUE,
     KafkaError._PURGE_INFLIGHT,
     KafkaError._FATAL,
+    KafkaError._NOENT,  # "no leaders found", just after a topic was made
     KafkaError.NOT_ENOUGH_REPLICAS,
     KafkaError.NOT_ENOUGH_REPLICAS_AFTER_APPEND,
     KafkaError.REQUEST_TIMED_OUT,
