@@ -9,7 +9,7 @@ from fastapi import Depends, Header
 
 from api.problems import Problem
 from api.stores import Opened, Stores
-from sinks.consistency import LONGEST_TOKEN, parse_token
+from sinks import consistency
 from streams.records import TopicPartition
 
 HEADER = "Consistency-Token"
@@ -40,7 +40,7 @@ async def reach_own_profile(stores: Stores, user_id: int) -> None:
     """Wait until the accounts view holds this person's own last change, whether or not they brought its token."""
     token = await stores.credentials.profile_token(user_id)
     if token is not None:
-        await Freshness(stores, parse_token(token)).reach(user_id, "accounts")
+        await Freshness(stores, consistency.parse(token)).reach(user_id, "accounts")
 
 
 def _not_yet() -> Problem:
@@ -56,14 +56,14 @@ def _freshness(
             alias=HEADER,
             description="As a write answered it: the answer then includes that write.",
             examples=["posts-3-1742"],
-            max_length=LONGEST_TOKEN,
+            max_length=consistency.LONGEST_TOKEN,
         ),
     ] = None,
 ) -> Freshness:
     if not token:
         return Freshness(stores, {})
     try:
-        return Freshness(stores, parse_token(token))
+        return Freshness(stores, consistency.parse(token))
     except ValueError as error:
         detail = f"{HEADER} has to be what a write answered, such as posts-3-1742: {error}"
         raise Problem(400, "invalid-consistency-token", detail) from error

@@ -10,7 +10,7 @@ from fastapi import Depends, Request, Response
 from api.consistency import HEADER
 from api.stores import Opened, Stores
 from schemas.events import Event
-from sinks.consistency import format_token
+from sinks import consistency
 
 
 def now_ms() -> int:
@@ -38,7 +38,7 @@ class Log:
     async def say(self, event: Event) -> str:
         """Append ``event``; returns its consistency token once the broker has acknowledged. Raises ``StoreAway``."""
         tp, offset = await self._stores.producer.produce(event)
-        token = format_token([(tp, offset)])
+        token = consistency.format({tp: offset})
         self._response.headers[HEADER] = token
         return token
 

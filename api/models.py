@@ -8,18 +8,18 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-USERNAME = re.compile(r"[a-z0-9._]{3,30}")
+USERNAME = re.compile(r"[A-Za-z0-9._]{3,30}")
 _ID = {"pattern": r"^[0-9]{1,19}$", "examples": ["1000000000000000001"]}
 
 
 def username_of(text: str) -> str:
     """``text`` as a username; raises ``ValueError`` with what is allowed."""
-    folded = text.casefold()
-    if not USERNAME.fullmatch(folded):
+    # Matched before folding: "ß" and the Kelvin sign fold into letters that are allowed.
+    if not USERNAME.fullmatch(text):
         raise ValueError("a username has 3 to 30 of a-z, 0-9, '.' and '_'")
-    if folded.isdecimal():
+    if text.isdecimal():
         raise ValueError("a username has something else than digits, which name people by their id")
-    return folded
+    return text.lower()
 
 
 def _text(text: str) -> str:

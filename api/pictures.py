@@ -5,6 +5,8 @@ from __future__ import annotations
 HEAD_BYTES = 64
 """As many bytes of a file as ``content_type_of`` looks at."""
 
+TAKEN = "JPEG, PNG, WebP, GIF, HEIC, HEIF, AVIF, TIFF, BMP, JPEG 2000 or ICO"
+
 _PREFIXES = (
     (b"\xff\xd8\xff", "image/jpeg"),
     (b"\x89PNG\r\n\x1a\n", "image/png"),

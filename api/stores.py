@@ -27,6 +27,9 @@ from sinks.redis import Redis, connect
 from sinks.settings import Settings
 from sinks.snowflakes import SnowflakeMaker
 from sinks.throttles import Throttles
+from sinks.topics import Topics
+
+KAFKA_PING_SECONDS = 3.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +54,7 @@ class Stores:
     idempotency: IdempotencyKeys
     submissions: Submissions
     throttles: Throttles
+    topics: Topics
     snowflakes: SnowflakeMaker
     passwords: Passwords
     access_tokens: AccessTokens
@@ -87,6 +91,7 @@ async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
             idempotency=IdempotencyKeys(cassandra),
             submissions=Submissions(cassandra),
             throttles=Throttles(redis, prefix=settings.topic_prefix),
+            topics=Topics(settings, timeout_seconds=KAFKA_PING_SECONDS),
             snowflakes=SnowflakeMaker(settings.node_id),
             passwords=passwords,
             access_tokens=access_tokens,

@@ -9,7 +9,7 @@ from fastapi import Request
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from api.pictures import HEAD_BYTES, content_type_of
+from api.pictures import HEAD_BYTES, TAKEN, content_type_of
 from api.problems import Problem
 
 PART = "file"
@@ -72,8 +72,9 @@ class Upload:
         if pieces and not self.content_type:
             kind = content_type_of(b"".join(pieces)[:HEAD_BYTES])
             if kind is None:
-                detail = "This file is no picture that is taken here. Upload a JPEG, PNG, WebP, GIF, HEIC, AVIF, TIFF, BMP, JPEG 2000 or ICO."
-                raise Problem(415, "unsupported-picture", detail)
+                raise Problem(
+                    415, "unsupported-picture", f"This file is no picture that is taken here. Upload a {TAKEN}."
+                )
             self.content_type = kind
         for piece in pieces:
             self.size += len(piece)

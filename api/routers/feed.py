@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from fastapi import APIRouter
 
 from api.consistency import Fresh
@@ -31,7 +33,7 @@ async def get_feed(me: Reader, stores: Opened, fresh: Fresh, cursor: Cursor, lim
             followed = await stores.home_feed.following_of(me.user_id)
         return await stores.posts.older(followed, before, count)
 
-    async def look(ids: list[int]) -> dict[int, Post]:
+    async def look(ids: Sequence[int]) -> dict[int, Post]:
         return await presenter.feed_posts(me.user_id, ids)
 
     found = await page(skeleton.ids, skeleton.floor, cursor or MAX_ID, limit, older=older, look=look)

@@ -11,6 +11,7 @@ from api.models import Liveness, Readiness
 from api.stores import Opened, Stores
 from sinks.errors import StoreAway
 from sinks.redis import reaching_redis
+from sinks.producer import TopicMissing
 
 router = APIRouter(tags=["health"])
 
@@ -27,7 +28,7 @@ async def check_liveness() -> Liveness:
 async def check_readiness(response: Response, stores: Opened) -> Readiness:
     """Whether every store answers."""
     pings: dict[str, Awaitable[object]] = {
-        "kafka": stores.producer.ping(),
+        "kafka": asyncio.to_thread(stores.topics.ids),
         "cassandra": stores.cassandra.execute("SELECT release_version FROM system.local"),
         "redis": _ping_redis(stores),
         "objects": stores.objects.ping(),
@@ -49,6 +50,6 @@ async def _ping_redis(stores: Stores) -> None:
 async def _answers(ping: Awaitable[object]) -> bool:
     try:
         await asyncio.wait_for(ping, SECONDS)
-    except (StoreAway, TimeoutError):
+    except (StoreAway, TopicMissing, TimeoutError):
         return False
     return True

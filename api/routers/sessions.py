@@ -32,7 +32,7 @@ async def log_in(body: Login, request: Request, response: Response, stores: Open
     right = await stores.passwords.verify(credential.password_hash if credential else None, body.password)
     if name is None or credential is None or not right:
         raise Problem(401, "wrong-credentials", "The username or the password is wrong. Correct it and try again.")
-    await _check_registered(stores, body.username.casefold(), name)
+    await _check_registered(stores, username_of(body.username), name)
     await stores.throttles.forgive(bucket)
     if stores.passwords.outdated(credential.password_hash):
         await stores.credentials.set_password(name.user_id, await stores.passwords.hash(body.password))

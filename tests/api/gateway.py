@@ -1,0 +1,176 @@
+"""A gateway in process, on real stores, whose views are brought up to date when a test says so."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import itertools
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, NamedTuple
+
+import httpx
+from argon2 import PasswordHasher
+from PIL import Image
+
+from api.app import create_app
+from api.passwords import Passwords
+from api.stores import Stores, open_stores
+from schemas.events import Event, PostPublished, RenderedMedia, Rendition, Source
+from sinks.home_feed import HomeFeedSink
+from sinks.home_feed_buckets import RedisBuckets
+from sinks.object_store import rendition_key
+from sinks.producer import Producer
+from sinks.settings import Settings
+from sinks.tables import TableSink
+from sinks.topics import Topics
+from streams.accounts import ACCOUNTS
+from streams.follows import FOLLOWS
+from streams.home_feed import HOME_FEED
+from streams.notifications import NOTIFICATIONS
+from streams.posts import POSTS
+from streams.records import Record, Span, TopicPartition
+from streams.user_posts import USER_POSTS
+
+PASSWORD = "correct horse battery"
+_numbers = itertools.count(int(time.time() * 1000))
+
+
+def picture(colour: str = "teal") -> bytes:
+    """A small PNG."""
+    file = io.BytesIO()
+    Image.new("RGB", (8, 8), colour).save(file, "PNG")
+    return file.getvalue()
+
+
+class Listener(Producer):
+    """A producer that keeps what was said, with its place in the log."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self.records: list[Record] = []
+
+    async def produce_many(self, events: Sequence[Event]) -> list[tuple[TopicPartition, int]]:
+        written = await super().produce_many(events)
+        now = int(time.time() * 1000)
+        self.records += [Record(tp, at, now, event) for (tp, at), event in zip(written, events, strict=True)]
+        return written
+
+
+class Person(NamedTuple):
+    """Somebody who is logged in."""
+
+    id: str
+    username: str
+    headers: dict[str, str]
+    refresh_token: str
+
+
+class Gateway:
+    """The gateway, its client and its views."""
+
+    def __init__(self, settings: Settings, client: httpx.AsyncClient, stores: Stores, listener: Listener) -> None:
+        self.settings = settings
+        self.client = client
+        self.stores = stores
+        self.listener = listener
+        self._applied = 0
+        self._sinks: dict[str, Any] = {}
+        self._ends: dict[TopicPartition, int] = {}
+
+    @property
+    def said(self) -> list[Event]:
+        """Every event so far."""
+        return [record.event for record in self.listener.records]
+
+    async def person(self, name: str = "") -> Person:
+        """Somebody new, logged in; the views do not know of them yet."""
+        username = f"p{next(_numbers)}"
+        answer = await self.client.post(
+            "/api/v1/accounts", json={"username": username, "password": PASSWORD, "name": name}
+        )
+        assert answer.status_code == 201, answer.text
+        tokens = (await self.client.post("/api/v1/sessions", json={"username": username, "password": PASSWORD})).json()
+        headers = {"Authorization": f"Bearer {tokens['access_token']}"}
+        return Person(answer.json()["id"], username, headers, tokens["refresh_token"])
+
+    async def upload(self, person: Person, body: bytes | None = None, **headers: str) -> httpx.Response:
+        """Upload a picture."""
+        form = {"file": ("a.bin", picture() if body is None else body, "application/octet-stream")}
+        given = person.headers | {name.replace("_", "-"): value for name, value in headers.items()}
+        return await self.client.post("/api/v1/media", files=form, headers=given)
+
+    async def post(self, person: Person, caption: str = "") -> str:
+        """Submit a post of a new picture; its id."""
+        media_id = (await self.upload(person)).json()["media_id"]
+        body = {"media_ids": [media_id], "caption": caption}
+        answer = await self.client.post("/api/v1/posts", json=body, headers=person.headers)
+        assert answer.status_code == 202, answer.text
+        return str(answer.json()["id"])
+
+    async def publish(self, person: Person, post_id: str) -> None:
+        """Say what the publisher says once renditions exist."""
+        digest = "ab" * 32
+        rendition = Rendition(name=150, width=8, height=8, key=rendition_key(digest), bytes=10)
+        media = RenderedMedia(int(post_id) + 1, 8, 8, "00", "#008080", [rendition])
+        await self.say(
+            PostPublished(
+                event_id=self.stores.snowflakes.next(),
+                at=int(time.time() * 1000),
+                actor_id=int(person.id),
+                post_id=int(post_id),
+                author_id=int(person.id),
+                media=[media],
+                source=Source("media", 0, next(_numbers), 0),
+            )
+        )
+
+    async def say(self, *events: Event) -> None:
+        """Put ``events`` into the log."""
+        await self.listener.produce_many(events)
+
+    async def catch_up(self) -> None:
+        """Apply what was said since the last time to every view."""
+        records = sorted(self.listener.records[self._applied :], key=lambda record: (record.tp, record.offset))
+        self._applied = len(self.listener.records)
+        last = self._ends | {record.tp: record.offset for record in records}
+        for view in (ACCOUNTS, FOLLOWS, POSTS, USER_POSTS, NOTIFICATIONS, HOME_FEED):
+            own = [record for record in records if record.tp.topic in view.sources]
+            spans = {record.tp: Span(self._ends.get(record.tp, -1), last[record.tp]) for record in own}
+            if own:
+                await self._sink(view.name).apply(view.project(own), spans)
+        self._ends = last
+
+    def _sink(self, view: str) -> Any:
+        if not self._sinks:
+            ids = Topics(self.settings).ids()
+            for name in ("accounts", "follows", "posts", "user_posts", "notifications"):
+                self._sinks[name] = TableSink(self.stores.cassandra, name, 1, ids)
+            count = self.settings.buckets
+            cap, slack = self.settings.feed_cap, self.settings.feed_slack
+            buckets = RedisBuckets(self.stores.redis, ids, generation=1, buckets=count, cap=cap, slack=slack)
+            threshold = self.settings.pull_threshold
+            self._sinks["home_feed"] = HomeFeedSink(buckets, ids, count=count, pull_threshold=threshold)
+        return self._sinks[view]
+
+
+@asynccontextmanager
+async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
+    """A gateway whose passwords are hashed cheaply and whose events are listened to."""
+    async with Listener(settings) as listener:
+        opened: list[Stores] = []
+
+        @asynccontextmanager
+        async def opening(settings: Settings) -> AsyncIterator[Stores]:
+            async with open_stores(settings) as stores:
+                passwords = Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+                opened.append(dataclasses.replace(stores, producer=listener, passwords=passwords))
+                yield opened[0]
+                passwords.close()
+
+        app = create_app(settings, opening)
+        async with app.router.lifespan_context(app):
+            transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+            async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+                yield Gateway(settings, client, opened[0], listener)
