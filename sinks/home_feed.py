@@ -187,19 +187,20 @@ class HomeFeedSink:
         level: tuple[Argument, ...] = ()
         if mark == "push" and total >= self._pull_threshold:
             level = ("L", write.author, "1")
-        elif mark == "pull" and total < CALM * self._pull_threshold:
+        elif mark in ("pull", "both") and total < CALM * self._pull_threshold:
             level = ("L", write.author, "0")
         for n, count in enumerate(in_buckets):
             arguments: tuple[Argument, ...] = ()
-            if mark == "push" and count:
+            pushed = mark in ("push", "both") and count > 0
+            if pushed:
                 arguments = ("P", i, offset, write.author, write.post)
-            elif mark == "pull":
+            if mark in ("pull", "both"):
                 # Not fenced, since a record whose pushes are done may have to be marked anew.
-                arguments = ("Q", write.author)
+                arguments += ("Q", write.author)
             if n == home:
                 arguments += level
             if arguments:
-                yield n, 1 + count * (mark == "push"), arguments
+                yield n, 1 + count * pushed, arguments
 
     def _bucket(self, user_id: int) -> int:
         return bucket_of(user_id, self._count)

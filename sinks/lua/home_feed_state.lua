@@ -2,26 +2,29 @@
 --
 -- Writes: F|U i offset follower followee · T i offset author post redone · X i offset author post
 -- then: C, and the authors whose followers in this bucket are to be counted.
--- Answers 'ok', the count of each author, and for each T what pass 2 has to do: push, pull or skip.
+-- Answers 'ok', the count of each author, and for each T what pass 2 has to do: push, pull, both or skip.
 local answer = {}
 local function counted(author) return redis.call('SCARD', prefix .. 'f:' .. author) end
 
--- `redone`: pass 2 has already run for this record somewhere, with a mark that is lost. Marking it as pulled is
--- right either way, since readers merge pulled posts and drop duplicates.
+-- A redelivered record cannot know by which mark pass 2 went before, since that may have been rolled back meanwhile:
+-- it is pushed in any case, and pulled as well where it was so marked. `redone`: pass 2 has already run for it somewhere,
+-- so that a push there would be skipped: then it has to be pulled too. Readers drop duplicates.
 local function on_timeline(is_new, author, post, redone)
   if redis.call('SISMEMBER', prefix .. 'd:' .. author, post) == 1 then return 'skip' end
   local timeline, pulled = prefix .. 't:' .. author, prefix .. 'p:' .. author
-  local known = redis.call('LPOS', timeline, post)
-  if not is_new then
-    return redis.call('LPOS', pulled, post) and 'pull' or 'push'
+  if is_new then
+    if redis.call('LPOS', timeline, post) then return 'skip' end
+    push(timeline, 't' .. author, post)
+    if redone ~= '1' then
+      if redis.call('SISMEMBER', prefix .. 'big', author) == 0 then return 'push' end
+      push(pulled, 'p' .. author, post)
+      return 'pull'
+    end
   end
-  if known then return 'skip' end
-  push(timeline, 't' .. author, post)
-  if redone == '1' or redis.call('SISMEMBER', prefix .. 'big', author) == 1 then
-    push(pulled, 'p' .. author, post)
-    return 'pull'
-  end
-  return 'push'
+  if redis.call('LPOS', pulled, post) then return 'both' end
+  if redone ~= '1' then return 'push' end
+  push(pulled, 'p' .. author, post)
+  return 'both'
 end
 
 local marks = {}

@@ -83,6 +83,8 @@ class MemoryBuckets:
         """One script call: checks first, then writes, then fences."""
         bucket = self.buckets[call.bucket]
         fence: dict[int, int] = {}
+        if "second_pass" in self._without:
+            return self._run_with_one_fence(bucket, call)
         for n, (tp, span) in enumerate(call.spans.items(), 1):
             stored, topic_id = bucket.fences.get(f"{call.which}:{tp}", (-1, self._topic_ids[tp.topic]))
             if topic_id != self._topic_ids[tp.topic]:
@@ -106,6 +108,26 @@ class MemoryBuckets:
             name = f"{call.which}:{tp}"
             if span.last > bucket.fences.get(name, (-1, ""))[0]:
                 bucket.fences[name] = (span.last, self._topic_ids[tp.topic])
+        return reply
+
+    def _run_with_one_fence(self, bucket: Bucket, call: Call) -> Reply:
+        """What is wrong without a fence of its own for pass 2: pass 1 moves the only one, and pass 2 has to trust
+        that it comes right after."""
+        fence = {}
+        for n, (tp, span) in enumerate(call.spans.items(), 1):
+            stored = bucket.fences.get(f"{STATE}:{tp}", (-1, ""))[0]
+            if stored < span.prior:
+                return Reply("behind", (), ())
+            fence[n] = stored if call.which == STATE else span.prior
+        arguments = iter(call.writes)
+        if call.which == PUSH:
+            self._push(bucket, fence, arguments)
+            return Reply("ok", (), ())
+        reply = self._state(bucket, fence, arguments)
+        for tp, span in call.spans.items():
+            for which in (STATE, PUSH):
+                held = bucket.fences.get(f"{which}:{tp}", (-1, ""))[0]
+                bucket.fences[f"{which}:{tp}"] = (max(held, span.last), self._topic_ids[tp.topic])
         return reply
 
     def _state(self, bucket: Bucket, fence: dict[int, int], rest: Iterator[Argument]) -> Reply:
@@ -134,15 +156,21 @@ class MemoryBuckets:
     def _on_timeline(self, bucket: Bucket, is_new: bool, author: str, post: str, redone: bool) -> str:
         if post in bucket.sets[f"d:{author}"]:
             return "skip"
-        if not is_new:
-            return "pull" if post in bucket.lists[f"p:{author}"] else "push"
-        if post in bucket.lists[f"t:{author}"]:
-            return "skip"
-        self._lpush(bucket, f"t:{author}", f"t{author}", [post])
-        if redone or author in bucket.sets["big"]:
-            self._lpush(bucket, f"p:{author}", f"p{author}", [post])
-            return "pull"
-        return "push"
+        if is_new:
+            if post in bucket.lists[f"t:{author}"]:
+                return "skip"
+            self._lpush(bucket, f"t:{author}", f"t{author}", [post])
+            if not redone:
+                if author not in bucket.sets["big"]:
+                    return "push"
+                self._lpush(bucket, f"p:{author}", f"p{author}", [post])
+                return "pull"
+        if post in bucket.lists[f"p:{author}"]:
+            return "both"
+        if not redone:
+            return "push"
+        self._lpush(bucket, f"p:{author}", f"p{author}", [post])
+        return "both"
 
     def _push(self, bucket: Bucket, fence: dict[int, int], rest: Iterator[Argument]) -> None:
         group = next(rest) == "1"

@@ -1,0 +1,204 @@
+"""From a raw micro-batch to its effect in a sink: the whole error policy, in one place.
+
+============================  =========================================================================
+what happens                  what follows
+============================  =========================================================================
+a record cannot be decoded    it goes to the DLQ (awaited); the rest of the batch goes on
+a view refuses a record       it goes to the DLQ, marked with the view, which is tainted by it
+much poison, or only poison   ``PoisonFlood``: the worker ends, rather than emptying a topic into the DLQ
+the store is away             the same call again, with jitter, holding the partition, while the epoch lasts
+a fence went back             nothing was applied; the source rewinds to what the sinks hold
+the log was remade            ``LogRemade`` ends the worker: an operator has to decide
+anything else                 ends the worker; its supervisor starts it again, and the fences make that safe
+============================  =========================================================================
+"""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
+
+from agents.positions import RawBatch, RawRecord
+from schemas.codec import Undecodable, decode
+from schemas.events import Event
+from sinks.errors import FenceBehind, StoreAway
+from sinks.sink import Sink
+from streams.records import Record, Spans, TopicPartition
+from streams.views import View
+
+Write = TypeVar("Write")
+logger = logging.getLogger(__name__)
+
+
+class PoisonFlood(Exception):
+    """More poison than can be an accident: something is wrong with the topic or with this build."""
+
+
+class Source(Protocol):
+    """What ``deliver`` needs of the side it gets batches from."""
+
+    @property
+    def epoch(self) -> int:
+        """The current epoch; batches of another one are void."""
+
+    def rewind(self, fences: Mapping[TopicPartition, int]) -> None:
+        """Go on from these offsets, in a new epoch."""
+
+    def applied(self, spans: Spans) -> None:
+        """These spans are in the sink: tell the lag monitors."""
+
+
+class DeadLetterBox(Protocol):
+    """Where poison goes."""
+
+    async def put(self, record: RawRecord, error: str, stack: str, view: str | None) -> None:
+        """Keep ``record``, durably, before returning. ``view`` is None where nobody can decode it."""
+
+
+class Gauges(Protocol):
+    """What is measured of a delivery."""
+
+    def delivered(self, records: int) -> None:
+        """A batch of ``records`` is in the sink."""
+
+    def happened(self, what: str) -> None:
+        """One of: poison, refused, store_away, rewound, void."""
+
+
+@dataclass
+class Limits:
+    """How much poison ends a worker: ``consecutive`` records, or more than ``ratio`` of the last ``window``."""
+
+    consecutive: int = 100
+    ratio: float = 0.5
+    window: int = 200
+    _run: int = field(default=0, init=False)
+    _seen: int = field(default=0, init=False)
+    _bad: int = field(default=0, init=False)
+
+    def count(self, is_poison: bool) -> None:
+        """Count one record; raises ``PoisonFlood`` when there is too much poison."""
+        self._run = self._run + 1 if is_poison else 0
+        self._seen += 1
+        self._bad += is_poison
+        if self._run > self.consecutive:
+            raise PoisonFlood(f"{self._run} records in a row are poison: look at one with `shutterlog dlq show`")
+        if self._seen >= self.window:
+            if self._bad > self.ratio * self._seen:
+                raise PoisonFlood(f"{self._bad} of the last {self._seen} records are poison")
+            self._seen = self._bad = 0
+
+
+@dataclass
+class Delivery(Generic[Write]):
+    """Delivers batches of one view to its sink. ``pause`` waits before try ``n`` (from 1) of a call."""
+
+    view: View[Write]
+    sink: Sink[Write]
+    source: Source
+    dead_letters: DeadLetterBox
+    gauges: Gauges
+    pause: Callable[[int], Awaitable[None]]
+    limits: Limits = field(default_factory=Limits)
+    waiting: bool = field(default=False, init=False)
+    """A store is away, and the partition is held for it."""
+
+    async def deliver(self, batch: RawBatch) -> None:
+        """Bring ``batch`` into the sink, or find that it is void, or rewind."""
+        records = await self._decoded(batch)
+        writes = await self._projected(batch, records)
+        tries = 0
+        while batch.epoch == self.source.epoch:
+            try:
+                await self.sink.apply(writes, batch.spans)
+            except StoreAway as away:
+                tries += 1
+                await self._wait(away, tries)
+            except FenceBehind as behind:
+                if batch.epoch == self.source.epoch:
+                    logger.warning("%s: a fence went back; going on from %s", self.view.name, behind)
+                    self.gauges.happened("rewound")
+                    self.source.rewind(behind.positions)
+                    await self.pause(1)
+                return
+            else:
+                self.waiting = False
+                self.source.applied(batch.spans)
+                self.gauges.delivered(len(records))
+                return
+        self.waiting = False
+        self.gauges.happened("void")
+
+    async def _wait(self, away: StoreAway, tries: int) -> None:
+        if tries == 1:
+            logger.warning("%s: holding its partitions: %s", self.view.name, away)
+        self.waiting = True
+        self.gauges.happened("store_away")
+        await self.pause(tries)
+
+    async def _decoded(self, batch: RawBatch) -> list[Record]:
+        records = []
+        for raw in batch.records:
+            try:
+                event = decoded(raw)
+            except Undecodable as poison:
+                self.limits.count(True)
+                self.gauges.happened("poison")
+                await self._bury(batch, raw, str(poison), "", None)
+            else:
+                records.append(Record(raw.tp, raw.offset, raw.timestamp, event))
+        return records
+
+    async def _projected(self, batch: RawBatch, records: Sequence[Record]) -> list[Write]:
+        """The writes of all records that the view takes."""
+        try:
+            writes = self.view.project(records)
+        except Exception:  # whatever a projection raises, one record is to blame: find it
+            writes = []
+            for record in records:
+                writes += await self._projected_alone(batch, record)
+            return writes
+        for _ in records:
+            self.limits.count(False)
+        return writes
+
+    async def _projected_alone(self, batch: RawBatch, record: Record) -> list[Write]:
+        try:
+            writes = self.view.project([record])
+        except Exception as refusal:
+            self.limits.count(True)
+            self.gauges.happened("refused")
+            raw = next(raw for raw in batch.records if (raw.tp, raw.offset) == (record.tp, record.offset))
+            await self._bury(batch, raw, str(refusal), traceback.format_exc(), self.view.name)
+            return []
+        self.limits.count(False)
+        return writes
+
+    async def _bury(self, batch: RawBatch, raw: RawRecord, error: str, stack: str, view: str | None) -> None:
+        tries = 0
+        while batch.epoch == self.source.epoch:
+            try:
+                await self.dead_letters.put(raw, error, stack, view)
+            except StoreAway as away:
+                tries += 1
+                await self._wait(away, tries)
+            else:
+                logger.error("%s: %s@%d went to the DLQ: %s", view or "log", raw.tp, raw.offset, error)
+                return
+
+
+def decoded(raw: RawRecord) -> Event:
+    """The event in a record; raises ``Undecodable``, also where it stands in a topic that is not its own."""
+    if raw.value is None:
+        raise Undecodable("the record has no value: nothing in this log is ever a tombstone")
+    event = decode(raw.value)
+    if raw.tp.topic != event.TOPIC:
+        raise Undecodable(f"a {type(event).__name__} belongs into {event.TOPIC}, not into {raw.tp.topic}")
+    if raw.key != event.key:
+        raise Undecodable(
+            f"the key of this {type(event).__name__} is {raw.key!r}, but its {event.KEY} says {event.key!r}"
+        )
+    return event

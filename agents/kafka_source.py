@@ -1,0 +1,260 @@
+"""Micro-batches from Kafka, by a librdkafka consumer on a thread of its own.
+
+Faust's own consumer is not used: it costs about 25 µs an event and can lose events after an exception
+(docs/architecture.md). The thread fetches batch N+1 while batch N is applied; no more than ``AHEAD`` are in memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
+from typing import Any, cast
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message
+from confluent_kafka import TopicPartition as KafkaPartition
+
+from agents.positions import Positions, RawBatch, RawRecord
+from sinks.errors import LogRemade, StoreAway
+from sinks.settings import Settings
+from streams.records import Spans, TopicPartition
+
+logger = logging.getLogger(__name__)
+AHEAD = 2
+"""Batches in memory besides the one that is being applied."""
+_POLL_SECONDS = 0.1
+Fences = Callable[[Collection[TopicPartition]], Awaitable[dict[TopicPartition, int]]]
+Put = Callable[[RawBatch], Coroutine[Any, Any, Any]]
+
+
+class KafkaSource:
+    """Reads ``topics`` as a member of ``group`` and hands micro-batches to ``put``, from the sinks' own fences on.
+
+    ``fail`` is called, on the loop, with whatever ends the thread. ``batch_events`` bounds a batch's records.
+    """
+
+    def __init__(self, settings: Settings, group: str, topics: Collection[str], slot: str, batch_events: int) -> None:
+        self._settings = settings
+        self._group = group
+        self._topics = [settings.topic(topic) for topic in topics]
+        self._batch_events = batch_events
+        self._positions = Positions()
+        self._lock = threading.Lock()
+        self._applied: dict[TopicPartition, int] = {}
+        self._rewound = False
+        self._stopping = threading.Event()
+        self._room = threading.Semaphore(AHEAD)
+        self._thread = threading.Thread(target=self._run, name=f"source-{group}", daemon=True)
+        self._loop: asyncio.AbstractEventLoop
+        self._fences: Fences
+        self._put: Put
+        self._fail: Callable[[BaseException], None]
+        self.consumer = Consumer(
+            {
+                "bootstrap.servers": settings.kafka_bootstrap,
+                "group.id": settings.topic_prefix + group,
+                "group.instance.id": f"{settings.topic_prefix}{group}.{slot}",
+                "client.id": f"{group}.{slot}",
+                # `range` alone keeps posts and graph co-partitioned; cooperative-sticky was seen to break it.
+                "partition.assignment.strategy": "range",
+                "session.timeout.ms": settings.session_timeout_ms,
+                "heartbeat.interval.ms": settings.session_timeout_ms // 4,
+                "enable.auto.commit": False,
+                "enable.auto.offset.store": False,
+                # An offset that the log no longer has is a loss, and nothing to be passed over.
+                "auto.offset.reset": "error",
+                "isolation.level": "read_committed",
+                "fetch.wait.max.ms": 50,
+                "queued.max.messages.kbytes": 16_384,
+                "error_cb": lambda error: logger.warning("%s: %s", group, error),
+            }
+        )
+
+    @property
+    def epoch(self) -> int:
+        """The current epoch; batches of another one are void."""
+        return self._positions.epoch
+
+    def start(self, fences: Fences, put: Put, fail: Callable[[BaseException], None]) -> None:
+        """Begin to read; to be called on the event loop on which ``fences`` and ``put`` run."""
+        self._loop = asyncio.get_running_loop()
+        self._fences, self._put, self._fail = fences, put, fail
+        self._thread.start()
+
+    async def stop(self) -> None:
+        """Let go of the partitions and leave the thread."""
+        self._stopping.set()
+        await asyncio.to_thread(self._thread.join, 30)
+
+    def rewind(self, fences: Mapping[TopicPartition, int]) -> None:
+        """Go on from these offsets, in a new epoch."""
+        with self._lock:
+            self._positions.rewind(fences)
+            self._rewound = True
+
+    def taken(self) -> None:
+        """A batch has left memory: there is room for another."""
+        self._room.release()
+
+    def applied(self, spans: Spans) -> None:
+        """Commit, for lag monitors only. Nothing is read from these offsets but by emitters, who commit themselves."""
+        with self._lock:
+            self._applied.update({tp: span.last for tp, span in spans.items()})
+        offsets = [
+            KafkaPartition(self._settings.topic(tp.topic), tp.partition, span.last + 1)
+            for tp, span in spans.items()
+            if span.last > span.prior
+        ]
+        if offsets:
+            try:
+                self.consumer.commit(offsets=offsets, asynchronous=True)
+            except KafkaException as error:
+                logger.info("%s: the lag monitors will be late: %s", self._group, error)
+
+    def lag(self) -> dict[TopicPartition, int]:
+        """Records of each assigned partition that are in the log, as last heard, and not yet in the sink."""
+        with self._lock:
+            applied = {tp: self._applied.get(tp, -1) for tp in self._positions.last}
+        behind = {}
+        for tp, offset in applied.items():
+            try:
+                _, end = self.consumer.get_watermark_offsets(self._kafka(tp), cached=True)
+            except (KafkaException, RuntimeError):
+                continue
+            behind[tp] = max(0, end - 1 - offset)
+        return behind
+
+    def _run(self) -> None:
+        try:
+            self.consumer.subscribe(
+                self._topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
+            )
+            idle = 0.0
+            while not self._stopping.is_set():
+                self._seek_where_rewound()
+                messages = self.consumer.consume(self._batch_events, timeout=self._settings.batch_wait_seconds)
+                batch = self._batch(messages)
+                idle = 0.0 if messages else idle + self._settings.batch_wait_seconds
+                if batch is None and idle >= self._settings.idle_call_seconds:
+                    idle = 0.0
+                    with self._lock:
+                        batch = self._positions.idle()
+                if batch is not None and batch.spans:
+                    self._hand_over(batch)
+        except BaseException as error:
+            self._loop.call_soon_threadsafe(self._fail, error)
+        finally:
+            self.consumer.close()
+
+    def _batch(self, messages: list[Message]) -> RawBatch | None:
+        records = []
+        for message in messages:
+            error = message.error()
+            if error is not None:
+                self._judge(message, error)
+                continue
+            records.append(self._record(message))
+        if not records:
+            return None
+        with self._lock:
+            return None if self._rewound else self._positions.advance(records)
+
+    def _judge(self, message: Message, error: KafkaError) -> None:
+        if error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
+            raise LogRemade(f"{message.topic()}-{message.partition()}: the log has no such offset: {error.str()}")
+        if error.fatal():
+            raise KafkaException(error)
+        logger.warning("%s: %s", self._group, error.str())
+
+    def _record(self, message: Message) -> RawRecord:
+        topic, partition, offset = message.topic(), message.partition(), message.offset()
+        if topic is None or partition is None or offset is None:
+            raise RuntimeError("librdkafka gave a message that stands nowhere")
+        tp = TopicPartition(topic.removeprefix(self._settings.topic_prefix), partition)
+        headers = tuple(_headers(message))
+        return RawRecord(tp, offset, message.timestamp()[1], message.key(), message.value(), headers)
+
+    def _hand_over(self, batch: RawBatch) -> None:
+        """Wait for room. The partitions are paused meanwhile, so that the group still sees this member alive."""
+        if not self._room.acquire(blocking=False):
+            paused = self.consumer.assignment()
+            self.consumer.pause(paused)
+            while not self._room.acquire(timeout=_POLL_SECONDS):
+                if self._stopping.is_set() or batch.epoch != self.epoch:
+                    break
+                if self.consumer.poll(0) is not None:
+                    self._rewound = True  # a message slipped out: fetch it again
+            else:
+                asyncio.run_coroutine_threadsafe(self._put(batch), self._loop)
+            self._resume(paused)
+            return
+        asyncio.run_coroutine_threadsafe(self._put(batch), self._loop)
+
+    def _resume(self, paused: list[KafkaPartition]) -> None:
+        held = {(one.topic, one.partition) for one in self.consumer.assignment()}
+        self.consumer.resume([one for one in paused if (one.topic, one.partition) in held])
+
+    def _on_assign(self, consumer: Consumer, partitions: list[KafkaPartition]) -> None:
+        """Start at the lowest fence of the sinks; Kafka's committed offsets are not asked (but by emitters' sinks)."""
+        mine = [TopicPartition(p.topic.removeprefix(self._settings.topic_prefix), p.partition) for p in partitions]
+        fences = self._ask_fences(mine)
+        for tp, fence in fences.items():
+            low, high = consumer.get_watermark_offsets(self._kafka(tp), timeout=10)
+            if fence >= high:
+                raise LogRemade(
+                    f"{tp} ends at offset {high - 1}, but a sink of {self._group} has applied up to {fence}: the log "
+                    "was cut or remade. Restore it from a backup, or drop the view and let it be rebuilt."
+                )
+            if fence + 1 < low:
+                raise LogRemade(f"{tp} begins at offset {low}, but {self._group} needs it from {fence + 1} on")
+        with self._lock:
+            self._positions.assign(fences)
+            self._applied = dict(fences)
+            self._rewound = False
+            self._assign_from_positions()
+        logger.info("%s: assigned %s", self._group, ", ".join(f"{tp}@{offset}" for tp, offset in fences.items()))
+
+    def _ask_fences(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
+        while not self._stopping.is_set():
+            asked = asyncio.run_coroutine_threadsafe(_reached(self._fences, partitions), self._loop)
+            while not asked.done() and not self._stopping.wait(0.002):
+                pass
+            if asked.done():
+                fences = asked.result()
+                if fences is not None:
+                    return fences
+                self._stopping.wait(0.5)
+        return {}
+
+    def _on_revoke(self, consumer: Consumer, partitions: list[KafkaPartition]) -> None:
+        with self._lock:
+            self._positions.assign({})
+        logger.info("%s: %d partitions revoked", self._group, len(partitions))
+
+    def _seek_where_rewound(self) -> None:
+        with self._lock:
+            if self._rewound:
+                self._rewound = False
+                self._assign_from_positions()
+
+    def _assign_from_positions(self) -> None:
+        """Assigning anew, rather than seeking, drops all that is fetched already and cannot fail halfway."""
+        self.consumer.assign(
+            [self._kafka(tp, last + 1 if last >= 0 else OFFSET_BEGINNING) for tp, last in self._positions.last.items()]
+        )
+
+    def _kafka(self, tp: TopicPartition, offset: int = OFFSET_BEGINNING) -> KafkaPartition:
+        return KafkaPartition(self._settings.topic(tp.topic), tp.partition, offset)
+
+
+def _headers(message: Message) -> list[tuple[str, bytes]]:
+    return cast(list[tuple[str, bytes]], message.headers() or [])
+
+
+async def _reached(fences: Fences, partitions: list[TopicPartition]) -> dict[TopicPartition, int] | None:
+    try:
+        return await fences(partitions)
+    except StoreAway as away:
+        logger.warning("the fences cannot be read yet: %s", away)
+        return None

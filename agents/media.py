@@ -1,0 +1,29 @@
+"""media: an emitter. Uploads become renditions in the object store, and RenditionsReady or MediaRejected in the log."""
+
+from __future__ import annotations
+
+from agents.group import Group
+from agents.kafka_source import KafkaSource
+from agents.stores import Stores
+from sinks.emitter import ConsumerCommits
+from sinks.rendering import RenderingSink
+from streams.rendering import MEDIA as VIEW
+
+BATCH_EVENTS = 16
+"""A picture takes some 100 ms, and a batch is what has to be done over after a crash."""
+
+
+async def open_sink(stores: Stores, source: KafkaSource) -> RenderingSink:
+    """The sink, with worker processes for decoding."""
+    settings = stores.settings
+    return RenderingSink(
+        stores.object_store(),
+        await stores.decode_pool(),
+        await stores.producer(),
+        ConsumerCommits(source.consumer, settings),
+        concurrency=settings.decode_workers + 1,
+        size_limit=settings.upload_limit_bytes,
+    )
+
+
+GROUP = Group(VIEW, open_sink, BATCH_EVENTS)

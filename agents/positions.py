@@ -1,0 +1,74 @@
+"""What a source believes its sinks hold, partition by partition, and how that moves. No I/O: the simulation runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from streams.records import Span, TopicPartition
+
+
+class RawRecord(NamedTuple):
+    """One record as the log holds it. ``timestamp`` is the broker's, in ms."""
+
+    tp: TopicPartition
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RawBatch:
+    """A micro-batch as fetched. It counts only while the source is in the same ``epoch``."""
+
+    epoch: int
+    records: Sequence[RawRecord]
+    spans: Mapping[TopicPartition, Span]
+
+
+class Positions:
+    """The last offset handed out of each assigned partition.
+
+    Every assignment, revocation and rewind begins a new epoch: batches of earlier epochs are void, since what comes
+    next no longer follows on them. Within one epoch no offset is skipped and none is handed out twice.
+    """
+
+    def __init__(self) -> None:
+        self.epoch = 0
+        self._last: dict[TopicPartition, int] = {}
+
+    @property
+    def last(self) -> Mapping[TopicPartition, int]:
+        """The last offset handed out of each assigned partition."""
+        return self._last
+
+    def assign(self, fences: Mapping[TopicPartition, int]) -> None:
+        """From now on these partitions, each from the offset after its fence."""
+        self._last = dict(fences)
+        self.epoch += 1
+
+    def rewind(self, fences: Mapping[TopicPartition, int]) -> None:
+        """Go back (or on) to ``fences``, of the partitions that are still assigned."""
+        self._last.update({tp: offset for tp, offset in fences.items() if tp in self._last})
+        self.epoch += 1
+
+    def advance(self, records: Sequence[RawRecord]) -> RawBatch:
+        """The next batch. Records that were fetched before a rewind or for another assignment are left out."""
+        taken: list[RawRecord] = []
+        prior: dict[TopicPartition, int] = {}
+        for record in records:
+            last = self._last.get(record.tp)
+            if last is None or record.offset <= last:
+                continue
+            prior.setdefault(record.tp, last)
+            self._last[record.tp] = record.offset
+            taken.append(record)
+        spans = {tp: Span(before, self._last[tp]) for tp, before in prior.items()}
+        return RawBatch(self.epoch, taken, spans)
+
+    def idle(self) -> RawBatch:
+        """An empty batch over all partitions, which makes the sinks check their fences."""
+        return RawBatch(self.epoch, (), {tp: Span(last, last) for tp, last in self._last.items()})

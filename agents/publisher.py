@@ -1,0 +1,22 @@
+"""publisher: an emitter. A post whose media are all ready is published; one with a rejected file is rejected."""
+
+from __future__ import annotations
+
+from agents.group import GENERATION, Group
+from agents.kafka_source import KafkaSource
+from agents.stores import Stores
+from sinks.emitter import ConsumerCommits
+from sinks.publishing import PublisherSink, PublishingMemory, RememberedCommits
+from sinks.tables import TableSink
+from streams.publishing import PUBLISHER as VIEW
+
+
+async def open_sink(stores: Stores, source: KafkaSource) -> PublisherSink:
+    """The sink, whose memory of halves that wait for each other is in Cassandra."""
+    cassandra = await stores.cassandra()
+    stored = TableSink(cassandra, VIEW.name, GENERATION, await stores.topic_ids())
+    commits = RememberedCommits(ConsumerCommits(source.consumer, stores.settings), stored)
+    return PublisherSink(PublishingMemory(cassandra), await stores.producer(), commits)
+
+
+GROUP = Group(VIEW, open_sink)

@@ -1,0 +1,83 @@
+"""The composition root of a worker: what its agents stand on, opened once and closed in reverse order."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+
+from sinks.cassandra import Cassandra
+from sinks.dead_letters import DeadLetters
+from sinks.decoding import DecodePool
+from sinks.object_store import ObjectStore
+from sinks.producer import Producer
+from sinks.redis import Redis, connect
+from sinks.settings import Settings
+from sinks.topics import Topics
+
+
+class Stores:
+    """Opens each store at first use; to be entered before and left after all agents."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._stack = AsyncExitStack()
+        self._opening = asyncio.Lock()
+        self._cassandra: Cassandra | None = None
+        self._redis: Redis | None = None
+        self._producer: Producer | None = None
+        self._topic_ids: dict[str, str] = {}
+
+    async def __aenter__(self) -> Stores:
+        return self
+
+    async def __aexit__(self, *failure: object) -> None:
+        await self._stack.aclose()
+
+    async def cassandra(self) -> Cassandra:
+        """The worker's one session; raises ``StoreAway``."""
+        async with self._opening:
+            if self._cassandra is None:
+                self._cassandra = await Cassandra.connect(self.settings)
+                self._stack.push_async_callback(self._cassandra.close)
+            return self._cassandra
+
+    async def redis(self) -> Redis:
+        """The worker's one client, which connects at its first call."""
+        async with self._opening:
+            if self._redis is None:
+                self._redis = connect(self.settings.redis_url)
+                self._stack.push_async_callback(self._redis.aclose)
+            return self._redis
+
+    async def producer(self) -> Producer:
+        """The worker's one producer."""
+        async with self._opening:
+            if self._producer is None:
+                self._producer = await self._stack.enter_async_context(Producer(self.settings))
+            return self._producer
+
+    async def dead_letters(self) -> DeadLetters:
+        """The DLQ topics."""
+        return DeadLetters(await self.producer())
+
+    async def topic_ids(self) -> dict[str, str]:
+        """Kafka's id of each topic, as fences carry them; raises ``StoreAway``."""
+        async with self._opening:
+            if not self._topic_ids:
+                self._topic_ids = await asyncio.to_thread(Topics(self.settings).ids)
+            return self._topic_ids
+
+    def object_store(self) -> ObjectStore:
+        """Where originals and renditions stand."""
+        return ObjectStore.of(self.settings)
+
+    async def decode_pool(self) -> DecodePool:
+        """Worker processes that decode pictures, within limits of time and memory."""
+        settings = self.settings
+        pool = DecodePool(
+            settings.decode_workers,
+            settings.decode_seconds,
+            settings.decode_memory_mib,
+            pixel_limit=settings.pixel_limit,
+        )
+        return await self._stack.enter_async_context(pool)

@@ -1,0 +1,151 @@
+"""The Faust app of one worker process: its agents, and the service that feeds them.
+
+Faust supervises, schedules and shuts down. Its own consumer is switched off by its own extension point, a boot
+strategy; each agent's channel gets whole micro-batches from a ``KafkaSource`` instead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import random
+import time
+from collections.abc import Sequence
+from typing import Any, cast
+
+import faust
+from faust.app.base import BootStrategy
+
+from agents import metrics
+from agents.delivery import Delivery
+from agents.group import Group
+from agents.kafka_source import AHEAD, KafkaSource
+from agents.positions import RawBatch
+from agents.stores import Stores
+from agents.watchdog import Watchdog
+from sinks.errors import StoreAway
+from sinks.settings import Settings
+
+logger = logging.getLogger(__name__)
+EXIT_FAILED = 70
+"""The status of a worker that ended itself (EX_SOFTWARE of sysexits.h)."""
+
+
+class WithoutFaustsKafka(BootStrategy):
+    """Starts agents and nothing that speaks to Kafka: no consumer, no producer, no tables, no web server."""
+
+    enable_kafka = False
+    enable_kafka_consumer = False
+    enable_kafka_producer = False
+    enable_web = False
+
+
+async def pause(tries: int) -> None:
+    """Exponential from 50 ms to 5 s, with full jitter (the scheme of the AWS Architecture Blog, 2015)."""
+    await asyncio.sleep(random.uniform(0.01, min(5.0, 0.05 * 2 ** min(tries, 7))))  # noqa: S311
+
+
+def die(error: BaseException) -> None:
+    """End this process at once: the fences make any moment a safe one, and a half-dead worker is not safe."""
+    logger.critical("this worker ends: %s", error, exc_info=error)
+    logging.shutdown()
+    os._exit(EXIT_FAILED)
+
+
+class Fed:
+    """One group in this worker: its source, its agent's channel, and the delivery between them."""
+
+    def __init__(self, app: faust.App, group: Group, settings: Settings, slot: str) -> None:
+        self.group = group
+        self.source = KafkaSource(
+            settings, group.name, group.view.sources, slot, group.batch_events or settings.batch_events
+        )
+        self.gauges = metrics.ViewGauges(group.name)
+        self.watchdog = Watchdog(settings.stall_seconds, time.monotonic)
+        # Values pass through an agent's channel as they are; its types know of Kafka's messages only.
+        self.channel = cast(Any, app.channel(maxsize=AHEAD + 2))
+        self.delivery: Delivery[Any] | None = None
+        self.applied = 0
+
+        async def agent(stream: faust.StreamT[RawBatch]) -> None:
+            async for batch in stream:
+                self.source.taken()
+                await self.take(batch)
+
+        app.agent(self.channel, name=group.name)(agent)
+
+    async def take(self, batch: RawBatch) -> None:
+        """Deliver one batch; whatever escapes the error policy ends the process."""
+        try:
+            if self.delivery is None:
+                raise RuntimeError("a batch came before its sink was open")
+            with self.gauges.seconds.time():
+                await self.delivery.deliver(batch)
+            self.applied += len(batch.records)
+        except Exception as error:
+            die(error)
+
+    async def open(self, stores: Stores) -> None:
+        """Open the sink, waiting for stores that are away, and begin to read."""
+        tries = 0
+        while True:
+            try:
+                sink = await self.group.open_sink(stores, self.source)
+                break
+            except StoreAway as away:
+                tries += 1
+                logger.warning("%s: waiting for its stores: %s", self.group.name, away)
+                await pause(tries)
+        dead_letters = await stores.dead_letters()
+        self.delivery = Delivery(self.group.view, sink, self.source, dead_letters, self.gauges, pause)
+        self.source.start(sink.fences, self.channel.put, die)
+
+    def look(self) -> None:
+        """Publish the lag, and end a worker that stands still."""
+        lag = self.source.lag()
+        for tp, records in lag.items():
+            self.gauges.lag(str(tp), records)
+        waiting = self.delivery is None or self.delivery.waiting
+        self.watchdog.look(self.applied, sum(lag.values()), waiting)
+
+
+def build_app(settings: Settings, groups: Sequence[Group], slot: str) -> faust.App:
+    """The app of a worker that runs ``groups`` as ``slot``, the name that outlives its processes."""
+    app = faust.App(
+        f"shutterlog-{slot}",
+        broker=f"kafka://{settings.kafka_bootstrap}",
+        web_enabled=False,
+        topic_disable_leader=True,
+        autodiscover=False,
+        datadir=settings.shutterlog_home / "faust" / slot,
+    )
+    app.boot_strategy = WithoutFaustsKafka(app)
+    fed = [Fed(app, group, settings, slot) for group in groups]
+
+    @app.service
+    class Sources(faust.Service):
+        """Opens the stores, then the sinks and their sources; closes them in reverse order."""
+
+        stores: Stores
+
+        async def on_start(self) -> None:
+            # With Faust's consumer off, nobody else lets the agents' channels flow.
+            app.flow_control.resume()
+            self.stores = Stores(settings)
+            logger.info("metrics on port %d", metrics.serve(settings.metrics_port))
+            await asyncio.gather(*(one.open(self.stores) for one in fed))
+
+        @faust.Service.timer(1.0)
+        async def look(self) -> None:
+            try:
+                for one in fed:
+                    one.look()
+            except Exception as error:
+                die(error)
+
+        async def on_stop(self) -> None:
+            await asyncio.gather(*(one.source.stop() for one in fed))
+            await self.stores.__aexit__()
+
+    return app
