@@ -11,12 +11,16 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
+from hypothesis import HealthCheck, settings
+
 from schemas.events import Event
 from streams.records import Record, TopicPartition
 from streams.views import Delete, Upsert, View
 from tests.streams.memory_tables import MemoryTables
 
 PARTITIONS = 3
+at_leisure = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""For tests that share their machine with servers: how long an example takes says nothing here."""
 Log = dict[TopicPartition, list[Record]]
 Seen = TypeVar("Seen")
 TableWrite = TypeVar("TableWrite", Upsert, Upsert | Delete)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from schemas.events import AccountRegistered, Event, Followed, ProfileChanged
 from streams.accounts import ACCOUNTS, project
-from tests.streams.laws import check_laws, log_of
+from tests.streams.laws import at_leisure, check_laws, log_of
 from tests.streams.memory_tables import MemoryTables
 
 people = st.integers(1, 4)
@@ -26,6 +26,7 @@ def read(tables: MemoryTables) -> dict[int, dict[str, Any]]:
     return {row.pop("user_id"): row for row in tables.rows("accounts")}
 
 
+@at_leisure
 @given(st.lists(st.one_of(registrations, changes), max_size=20), st.randoms(use_true_random=False))
 def test_laws(events: list[Event], rng: random.Random) -> None:
     expected: dict[int, dict[str, Any]] = {}

@@ -10,7 +10,7 @@ from schemas.events import Event, Followed, Unfollowed
 from streams.follows import FOLLOWS, project
 from streams.records import Record
 from streams.views import Refused
-from tests.streams.laws import check_laws, log_of
+from tests.streams.laws import at_leisure, check_laws, log_of
 from tests.streams.memory_tables import MemoryTables
 
 Pairs = set[tuple[int, int]]
@@ -31,6 +31,7 @@ def read(tables: MemoryTables) -> tuple[Pairs, Pairs]:
     return followers, following
 
 
+@at_leisure
 @given(histories, st.randoms(use_true_random=False))
 def test_laws(events: list[Followed | Unfollowed], rng: random.Random) -> None:
     """The last in the log wins, whatever the clocks of gateways said."""
@@ -41,6 +42,7 @@ def test_laws(events: list[Followed | Unfollowed], rng: random.Random) -> None:
     check_laws(FOLLOWS, events, rng, read, (expected, expected))
 
 
+@at_leisure
 @given(histories, pairs)
 def test_follow_unfollow_follow_equals_follow(events: list[Event], pair: tuple[int, int]) -> None:
     follow, unfollow = event(Followed, pair), event(Unfollowed, pair)

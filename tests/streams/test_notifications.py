@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from schemas.events import Event, Source, UploadFailed
 from streams.notifications import NOTIFICATIONS, project
-from tests.streams.laws import check_laws, log_of
+from tests.streams.laws import at_leisure, check_laws, log_of
 from tests.streams.memory_tables import MemoryTables
 
 
@@ -33,6 +33,7 @@ def read(tables: MemoryTables) -> dict[tuple[int, int], dict[str, Any]]:
 notices = st.builds(failed, st.integers(1, 9), st.integers(0, 9), st.integers(0, 9), st.sampled_from(["a", "b"]))
 
 
+@at_leisure
 @given(st.lists(notices, max_size=20), st.randoms(use_true_random=False))
 def test_laws(events: list[Event], rng: random.Random) -> None:
     expected: dict[tuple[int, int], dict[str, Any]] = {}

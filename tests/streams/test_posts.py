@@ -21,7 +21,7 @@ from schemas.events import (
 )
 from streams.posts import POSTS, project
 from streams.records import Record, TopicPartition
-from tests.streams.laws import check_laws
+from tests.streams.laws import at_leisure, check_laws
 from tests.streams.memory_tables import MemoryTables
 from tests.streams.post_events import media_event, media_events, picture, post_event, post_events
 
@@ -68,6 +68,7 @@ def folded(events: list[Event]) -> tuple[Rows, Rows]:
     return posts, media
 
 
+@at_leisure
 @given(st.lists(st.one_of(post_events, media_events), max_size=30), st.randoms(use_true_random=False))
 def test_laws(events: list[Event], rng: random.Random) -> None:
     check_laws(POSTS, events, rng, read, folded(events))

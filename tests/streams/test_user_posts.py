@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from schemas.events import Event, PostDeleted, PostPublished
 from streams.user_posts import USER_POSTS
-from tests.streams.laws import check_laws
+from tests.streams.laws import at_leisure, check_laws
 from tests.streams.memory_tables import MemoryTables
 from tests.streams.post_events import author_of, post_events
 
@@ -19,6 +19,7 @@ def read(tables: MemoryTables) -> Posts:
     return {(row["author_id"], row["post_id"]) for row in rows if row.get("published") and not row.get("deleted")}
 
 
+@at_leisure
 @given(st.lists(post_events, max_size=30), st.randoms(use_true_random=False))
 def test_laws(events: list[Event], rng: random.Random) -> None:
     """Published and never deleted, in whatever order."""
