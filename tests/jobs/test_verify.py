@@ -1,0 +1,247 @@
+"""`verify` on real stores: nothing to say of views that are right, and a word on each difference that was planted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+import redis.asyncio
+from confluent_kafka import Consumer
+from confluent_kafka import TopicPartition as KafkaPartition
+
+from jobs.provision import provision
+from jobs.verify import EMITTERS, Report, UnknownView, verify
+from schemas.codec import decode
+from schemas.events import (
+    AccountRegistered,
+    Event,
+    Followed,
+    PostDeleted,
+    PostPublished,
+    PostSubmitted,
+    RenditionsReady,
+    Unfollowed,
+    UploadFailed,
+)
+from schemas.ids import snowflake
+from sinks.cassandra import Cassandra
+from sinks.home_feed import HomeFeedSink
+from sinks.home_feed_buckets import RedisBuckets
+from sinks.producer import Producer
+from sinks.redis import connect
+from sinks.settings import Settings
+from sinks.tables import TableSink
+from sinks.topics import Topics
+from streams.accounts import ACCOUNTS
+from streams.follows import FOLLOWS
+from streams.home_feed import HOME_FEED
+from streams.notifications import NOTIFICATIONS
+from streams.posts import POSTS
+from streams.records import Record, Span, TopicPartition
+from streams.user_posts import USER_POSTS
+from streams.views import View
+from tests.jobs.test_verify_fold import SOURCE, rendered
+
+AT = 1_700_000_000_000
+PEOPLE = [snowflake(AT, 1, n) for n in range(4)]
+POSTS_OF = {person: [snowflake(AT + 1 + i, 2, n) for i in range(6)] for n, person in enumerate(PEOPLE)}
+MEDIA = snowflake(AT, 3, 0)
+
+
+def history() -> list[Event]:
+    """Everybody follows everybody, then one stops; everybody posts, and deletes their second post."""
+    base: dict[str, Any] = {"event_id": snowflake(AT, 4, 0), "at": AT}
+    events: list[Event] = []
+    for person in PEOPLE:
+        who = {**base, "actor_id": person}
+        events.append(AccountRegistered(**who, user_id=person, username=b"u", name=b"n"))
+        for other in PEOPLE:
+            if other != person:
+                events.append(Followed(**who, follower_id=person, followee_id=other))
+        for number, post in enumerate(POSTS_OF[person]):
+            media = snowflake(AT, 5, 10 * PEOPLE.index(person) + number)
+            picture = rendered(media)
+            events += [
+                RenditionsReady(**who, media_id=media, owner_id=person, media=picture, source=SOURCE),
+                PostSubmitted(**who, post_id=post, author_id=person, media_ids=[media], caption=b"c"),
+                PostPublished(**who, post_id=post, author_id=person, media=[picture], source=SOURCE),
+            ]
+        events.append(PostDeleted(**who, post_id=POSTS_OF[person][1], author_id=person))
+    last = {**base, "actor_id": PEOPLE[0]}
+    events.append(Unfollowed(**last, follower_id=PEOPLE[0], followee_id=PEOPLE[1]))
+    events.append(
+        UploadFailed(**last, recipient_id=PEOPLE[0], media_id=MEDIA, post_id=0, code="c", reason="r", source=SOURCE)
+    )
+    return events
+
+
+async def apply_all(settings: Settings, cassandra: Cassandra, client: redis.asyncio.Redis) -> None:
+    """What the agents do, in one go and without the views' own loop."""
+    topics = Topics(settings)
+    ids, ends = topics.ids(), topics.ends()
+    records = read_all(settings, ends)
+    buckets = RedisBuckets(
+        client, ids, generation=1, buckets=settings.buckets, cap=settings.feed_cap, slack=settings.feed_slack
+    )
+    feeds = HomeFeedSink(buckets, ids, count=settings.buckets, pull_threshold=settings.pull_threshold)
+    views: list[View[Any]] = [ACCOUNTS, FOLLOWS, POSTS, USER_POSTS, NOTIFICATIONS, HOME_FEED]
+    for view in views:
+        mine = [record for record in records if record.tp.topic in view.sources]
+        spans = {tp: Span(-1, end) for tp, end in ends.items() if tp.topic in view.sources}
+        sink: Any = feeds if view is HOME_FEED else TableSink(cassandra, view.name, 1, ids)
+        await sink.apply(view.project(mine), spans)
+    for group, names in EMITTERS.items():
+        commit(settings, group, {tp: end for tp, end in ends.items() if tp.topic in names and end >= 0})
+
+
+def read_all(settings: Settings, ends: dict[TopicPartition, int]) -> list[Record]:
+    consumer = Consumer({"bootstrap.servers": settings.kafka_bootstrap, "group.id": settings.topic("test")})
+    wanted = {tp: end for tp, end in ends.items() if end >= 0}
+    consumer.assign([KafkaPartition(settings.topic(tp.topic), tp.partition, 0) for tp in wanted])
+    records: list[Record] = []
+    while len(records) < sum(end + 1 for end in wanted.values()):
+        for message in consumer.consume(500, timeout=1):
+            assert message.error() is None
+            topic = (message.topic() or "").removeprefix(settings.topic_prefix)
+            tp = TopicPartition(topic, message.partition() or 0)
+            records.append(Record(tp, message.offset() or 0, AT, decode(message.value())))
+    consumer.close()
+    return sorted(records, key=lambda record: (record.tp, record.offset))
+
+
+def commit(settings: Settings, group: str, ends: dict[TopicPartition, int]) -> None:
+    consumer = Consumer({"bootstrap.servers": settings.kafka_bootstrap, "group.id": settings.topic(group)})
+    offsets = [KafkaPartition(settings.topic(tp.topic), tp.partition, end + 1) for tp, end in ends.items()]
+    consumer.commit(offsets=offsets, asynchronous=False)
+    consumer.close()
+
+
+class Scene:
+    """A small world whose views are right."""
+
+    def __init__(self, settings: Settings, cassandra: Cassandra, client: redis.asyncio.Redis) -> None:
+        self.settings, self.cassandra, self.redis = settings, cassandra, client
+
+    async def verify(self, *names: str, patience: float = 10) -> Report:
+        return await asyncio.to_thread(verify, self.settings, names, patience=patience, quiet=True)
+
+    async def key(self, kind: str, person: int) -> str:
+        keys: list[str] = [key.decode() async for key in self.redis.scan_iter(match=f"hf1:*:{kind}:{person}")]
+        return keys[0]
+
+
+@pytest.fixture
+async def scene(settings: Settings) -> AsyncIterator[Scene]:
+    small = settings.model_copy(update={"partitions": 2, "buckets": 3, "feed_cap": 8, "feed_slack": 2})
+    await asyncio.to_thread(provision, small)
+    async with Producer(small) as producer:
+        await producer.produce_many(history())
+    client = connect(small.redis_url)
+    async with await Cassandra.connect(small) as cassandra:
+        await apply_all(small, cassandra, client)
+        yield Scene(small, cassandra, client)
+        await cassandra.change_schema(f"DROP KEYSPACE {small.cassandra_keyspace}")
+    await client.aclose()
+
+
+async def test_views_that_are_right_show_no_difference_until_they_are_late(scene: Scene) -> None:
+    report = await scene.verify()
+    assert list(report.lines(5))[-1].startswith("0 differences")
+    as_json = report.to_json()
+    assert as_json["differences"] == 0
+    assert as_json["views"]["posts"]["checked"] == 48
+    assert as_json["views"]["follows"]["checked"] == 22
+    feeds = as_json["views"]["home_feed"]
+    assert feeds["floors"] > 0, "feeds are longer than the cap, so some floor must stand"
+    assert feeds["continued"] > 0
+
+    # A view that does not catch up is different, too.
+    base: dict[str, Any] = {"event_id": snowflake(AT, 4, 0), "at": AT, "actor_id": PEOPLE[0]}
+    async with Producer(scene.settings) as producer:
+        last = Unfollowed(**base, follower_id=PEOPLE[0], followee_id=PEOPLE[2])
+        tp, offset = await producer.produce(last)
+    report = await scene.verify("follows", patience=1)
+    assert f"follows stands at offset {offset - 1} of {tp}, whose end is {offset}" in "\n".join(report.lines(5))
+
+
+async def without_a_post(scene: Scene) -> str:
+    post = POSTS_OF[PEOPLE[2]][5]
+    await scene.redis.lrem(await scene.key("h", PEOPLE[0]), 0, str(post))
+    return f"feed of {PEOPLE[0]}: post {post} by {PEOPLE[2]}, whom they follow, is missing"
+
+
+async def with_a_ghost(scene: Scene) -> str:
+    ghost = snowflake(AT + 1000, 9, 9)
+    await scene.redis.lpush(await scene.key("h", PEOPLE[0]), str(ghost))
+    return f"post {ghost} stands in it, and the log never published it"
+
+
+async def without_a_follower(scene: Scene) -> str:
+    await scene.redis.srem(await scene.key("o", PEOPLE[0]), str(PEOPLE[2]))
+    return f"following of {PEOPLE[0]}: 1 missing, 0 too many"
+
+
+async def without_a_timeline(scene: Scene) -> str:
+    await scene.redis.delete(await scene.key("t", PEOPLE[3]))
+    return f"timeline of {PEOPLE[3]}: post"
+
+
+async def with_another_caption(scene: Scene) -> str:
+    post = POSTS_OF[PEOPLE[0]][0]
+    cql = "UPDATE posts_1 USING TIMESTAMP 99999999 SET caption = 0x00 WHERE post_id = ?"
+    await scene.cassandra.execute(cql, (post,))
+    return f"posts({post},): caption is b'\\x00', the log says b'c'"
+
+
+async def with_a_deleted_post(scene: Scene) -> str:
+    post = POSTS_OF[PEOPLE[0]][0]
+    cql = "UPDATE user_posts_1 SET deleted = true WHERE author_id = ? AND post_id = ?"
+    await scene.cassandra.execute(cql, (PEOPLE[0], post))
+    return f"user_posts({PEOPLE[0]}, {post}) is missing"
+
+
+async def with_a_stranger(scene: Scene) -> str:
+    await scene.cassandra.execute("INSERT INTO followers_1 (followee_id, follower_id, followed_at) VALUES (1, 2, 3)")
+    return "followers(1, 2) is there, and the log knows nothing of it"
+
+
+async def with_another_time(scene: Scene) -> str:
+    cql = "UPDATE accounts_1 SET registered_at = 1 WHERE user_id = ?"
+    await scene.cassandra.execute(cql, (PEOPLE[0],))
+    return f"accounts({PEOPLE[0]},): registered_at is 1, the log says {AT}"
+
+
+async def without_a_notice(scene: Scene) -> str:
+    await scene.cassandra.execute("DELETE FROM notifications_1 WHERE recipient_id = ?", (PEOPLE[0],))
+    return f"notifications({PEOPLE[0]}, {MEDIA}) is missing"
+
+
+PLANTS: list[tuple[str, Callable[[Scene], Awaitable[str]]]] = [
+    ("home_feed", without_a_post),
+    ("home_feed", with_a_ghost),
+    ("home_feed", without_a_follower),
+    ("home_feed", without_a_timeline),
+    ("posts", with_another_caption),
+    ("user_posts", with_a_deleted_post),
+    ("follows", with_a_stranger),
+    ("accounts", with_another_time),
+    ("notifications", without_a_notice),
+]
+
+
+async def test_every_planted_difference_is_found(scene: Scene) -> None:
+    planted = [(view, await plant(scene)) for view, plant in PLANTS]
+    report = await scene.verify()
+    for view, sentence in planted:
+        found = report.views[view].found.values()
+        assert any(sentence in line for line in found), (sentence, list(found))
+    assert report.differences >= len(planted)
+    assert report.views["publisher"].total == report.views["media"].total == 0
+
+
+@pytest.mark.parametrize("names", [["feeds"], ["posts", ""]])
+def test_an_unknown_view_is_refused(names: list[str]) -> None:
+    with pytest.raises(UnknownView, match="there is no view"):
+        verify(Settings(), names)
