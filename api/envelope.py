@@ -6,9 +6,10 @@ import os
 import re
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.problems import Problem
+from api.problems import Problem, unforeseen
 
 BODY_LIMIT = 64 * 1024
 """Bytes of a JSON body. Uploads have their own limit."""
@@ -43,14 +44,25 @@ class Envelope:
         if bodiless:
             scope["method"] = "GET"
 
+        started = False
+
         async def sending(message: Message) -> None:
+            nonlocal started
+            started = True
             if message["type"] == "http.response.start":
                 self._complete(MutableHeaders(scope=message), path, trace_id)
             elif bodiless and message["type"] == "http.response.body":
                 message = {**message, "body": b""}
             await send(message)
 
-        await self._app(scope, receive if path == UPLOAD_PATH else _bounded(scope, receive), sending)
+        bounded = receive if path == UPLOAD_PATH else _bounded(scope, receive)
+        try:
+            await self._app(scope, bounded, sending)
+        except Exception:
+            # Answered here, so that this answer is complete too; the server logs what is raised.
+            if not started:
+                await unforeseen(Request(scope))(scope, receive, sending)
+            raise
 
     def _complete(self, headers: MutableHeaders, path: str, trace_id: str) -> None:
         headers.update(self._headers)

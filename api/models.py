@@ -71,7 +71,7 @@ class Login(_Given):
 class Refresh(_Given):
     """The refresh token of a session."""
 
-    refresh_token: Annotated[Text, StringConstraints(max_length=256)]
+    refresh_token: Annotated[Text, StringConstraints(max_length=4096)]
 
 
 class ProfileChange(_Given):

@@ -160,16 +160,16 @@ def _gone(_request: Request, _error: Exception) -> Response:
     return Response(status_code=499)
 
 
-def _unknown(request: Request, _error: Exception) -> Response:
+def unforeseen(request: Request) -> Response:
+    """The answer to a mistake of ours: 500, and nothing of what is inside."""
     detail = "Something went wrong on our side. Try again; if it stays, report it with the trace id."
     return respond(request, 500, "internal", detail)
 
 
 def add_problem_answers(app: FastAPI) -> None:
-    """Make ``app`` answer every error as a problem."""
+    """Make ``app`` answer every error as a problem; ``Envelope`` does so for what nobody foresaw."""
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(HTTPException, _of_framework)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(StoreAway, _away)
     app.add_exception_handler(ClientDisconnect, _gone)
-    app.add_exception_handler(Exception, _unknown)

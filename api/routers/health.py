@@ -10,8 +10,8 @@ from fastapi import APIRouter, Response
 from api.models import Liveness, Readiness
 from api.stores import Opened, Stores
 from sinks.errors import StoreAway
-from sinks.redis import reaching_redis
 from sinks.producer import TopicMissing
+from sinks.redis import reaching_redis
 
 router = APIRouter(tags=["health"])
 

@@ -1,0 +1,111 @@
+"""The schema registry's read-only API, health, and the OpenAPI document."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+
+import pytest
+
+from schemas import codec
+from schemas.events import Followed
+from schemas.ids import MAX_ID, MIN_ID
+from schemas.lock import locked
+from sinks.errors import StoreAway
+from tests.api.gateway import Gateway
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def test_a_reader_of_the_log_finds_its_schemas(gateway: Gateway) -> None:
+    framed = codec.encode(Followed(event_id=MIN_ID, at=1, actor_id=MIN_ID, follower_id=MIN_ID, followee_id=MAX_ID))
+    answer = await gateway.client.get(f"/schemas/ids/{int.from_bytes(framed[1:5], 'big')}")
+    assert answer.headers["content-type"] == "application/vnd.schemaregistry.v1+json"
+    assert json.loads(answer.json()["schema"])["name"] == "Followed"
+
+
+async def test_subjects_and_versions(gateway: Gateway) -> None:
+    subjects = (await gateway.client.get("/subjects")).json()
+    assert subjects == list(locked().subjects)
+    for subject in subjects:
+        assert (await gateway.client.get(f"/subjects/{subject}/versions")).json()[0] == 1
+        first = (await gateway.client.get(f"/subjects/{subject}/versions/1")).json()
+        latest = (await gateway.client.get(f"/subjects/{subject}/versions/latest")).json()
+        assert (first["subject"], first["version"]) == (subject, 1)
+        assert latest["version"] >= 1
+        by_id = (await gateway.client.get(f"/schemas/ids/{latest['id']}")).json()
+        assert by_id["schema"] == latest["schema"]
+
+
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [
+        ("/schemas/ids/99999", 40403),
+        ("/schemas/ids/x", 40403),
+        ("/subjects/none/versions", 40401),
+        ("/subjects/none/versions/1", 40401),
+        ("/subjects/graph-shutterlog.Followed/versions/99", 40402),
+        ("/subjects/graph-shutterlog.Followed/versions/x", 40402),
+    ],
+)
+async def test_its_clients_know_its_errors(gateway: Gateway, path: str, code: int) -> None:
+    answer = await gateway.client.get(path)
+    assert (answer.status_code, answer.json()["error_code"]) == (404, code)
+
+
+async def test_health(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (await gateway.client.get("/healthz")).json() == {"status": "ok"}
+    ready = await gateway.client.get("/readyz")
+    assert ready.status_code == 200
+    assert ready.json() == {
+        "ready": True,
+        "stores": {"kafka": True, "cassandra": True, "redis": True, "objects": True},
+    }
+
+    async def away() -> None:
+        raise StoreAway("gone")
+
+    monkeypatch.setattr(gateway.stores.redis, "ping", away)
+    away_now = await gateway.client.get("/readyz")
+    assert (away_now.status_code, away_now.json()["stores"]["redis"]) == (503, False)
+    assert away_now.headers["retry-after"]
+
+
+async def test_the_document_is_whole(gateway: Gateway) -> None:
+    document = (await gateway.client.get("/openapi.json")).json()
+    operations = {
+        (method, path): operation
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    }
+    names = [operation["operationId"] for operation in operations.values()]
+    assert len(set(names)) == len(names)
+    assert all(re.fullmatch(r"[a-z_]+", name) for name in names)
+    for (method, path), operation in operations.items():
+        assert operation["summary"] and operation["description"], path
+        if not path.startswith("/api/"):
+            continue
+        answers = operation["responses"]
+        assert "503" in answers, path
+        for status, answer in answers.items():
+            if status >= "400":
+                assert list(answer["content"]) == ["application/problem+json"], (path, status)
+        if "requestBody" in operation:
+            assert {"413", "415", "422"} <= set(answers), path
+        if method in ("post", "put", "patch", "delete") and "sessions" not in path:
+            assert "429" in answers, path
+    assert "ProblemDetails" in document["components"]["schemas"]
+    assert "HTTPValidationError" not in document["components"]["schemas"]
+    references = set(re.findall(r'"#/components/schemas/(\w+)"', json.dumps(document)))
+    assert references <= set(document["components"]["schemas"])
+
+
+async def test_the_gateway_closes_what_it_opened(gateway: Gateway) -> None:
+    from tests.api.gateway import open_gateway
+
+    async with open_gateway(gateway.settings) as other:
+        assert (await other.client.get("/readyz")).status_code == 200
+    await asyncio.sleep(0)
+    with pytest.raises(Exception, match=r"."):
+        await other.stores.cassandra.execute("SELECT release_version FROM system.local")
