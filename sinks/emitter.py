@@ -80,14 +80,14 @@ class ConsumerCommits:
     def _committed(self, asked: list[KafkaPartition]) -> list[KafkaPartition]:
         try:
             found = self._consumer.committed(asked, timeout=self._timeout_seconds)
-        except KafkaException as error:
+        except (KafkaException, RuntimeError) as error:  # RuntimeError: the consumer was closed meanwhile
             raise StoreAway(f"Kafka did not give the committed offsets: {error}") from error
         return _checked(found)
 
     def _commit(self, wanted: list[KafkaPartition]) -> None:
         try:
             _checked(self._consumer.commit(offsets=wanted, asynchronous=False) or [])
-        except KafkaException as error:
+        except (KafkaException, RuntimeError) as error:
             raise StoreAway(f"Kafka did not take the commit: {error}") from error
 
 
