@@ -8,26 +8,36 @@ from typing import Any
 
 from agents.kafka_source import KafkaSource
 from agents.stores import Stores
+from sinks.emitter import ConsumerCommits
+from sinks.settings import Settings
 from sinks.sink import Sink
 from sinks.tables import TableSink
 from streams.views import View
 
 GENERATION = 1
 """The live generation; replay (issue 4) will read it from the log."""
+EMITTER_WAIT_SECONDS = 0.01
+"""Emitters wait for their commits, which the source's thread makes between two fetches."""
 
 
 @dataclass(frozen=True)
 class Group:
-    """``open_sink`` may wait for stores and raise ``StoreAway``. ``batch_events`` is 0 for the settings' own."""
+    """``open_sink`` may wait for stores and raise ``StoreAway``. Where the batch's bounds are 0, the settings' hold."""
 
     view: View[Any]
     open_sink: Callable[[Stores, KafkaSource], Awaitable[Sink[Any]]]
     batch_events: int = 0
+    batch_wait_seconds: float = 0.0
 
     @property
     def name(self) -> str:
         """The view's name, and the consumer group's."""
         return self.view.name
+
+
+def emitter_commits(source: KafkaSource, settings: Settings) -> ConsumerCommits:
+    """The committed offsets of the group that ``source`` reads for, which are an emitter's fences."""
+    return ConsumerCommits(source.consumer, settings, run=source.on_thread)
 
 
 def table_group(view: View[Any]) -> Group:

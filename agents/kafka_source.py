@@ -9,10 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
+from concurrent.futures import Future
+from queue import SimpleQueue
 from typing import Any, cast
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as KafkaPartition
 
 from agents.positions import Positions, RawBatch, RawRecord
@@ -24,6 +27,9 @@ logger = logging.getLogger(__name__)
 AHEAD = 2
 """Batches in memory besides the one that is being applied."""
 _POLL_SECONDS = 0.1
+_LAG_SECONDS = 1.0
+_FENCES_SECONDS = 0.005
+_ROOM_SECONDS = 0.01
 Fences = Callable[[Collection[TopicPartition]], Awaitable[dict[TopicPartition, int]]]
 Put = Callable[[RawBatch], Coroutine[Any, Any, Any]]
 
@@ -34,14 +40,28 @@ class KafkaSource:
     ``fail`` is called, on the loop, with whatever ends the thread. ``batch_events`` bounds a batch's records.
     """
 
-    def __init__(self, settings: Settings, group: str, topics: Collection[str], slot: str, batch_events: int) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        group: str,
+        topics: Collection[str],
+        slot: str,
+        batch_events: int,
+        batch_wait_seconds: float,
+    ) -> None:
         self._settings = settings
         self._group = group
         self._topics = [settings.topic(topic) for topic in topics]
         self._batch_events = batch_events
+        self._batch_wait = batch_wait_seconds
         self._positions = Positions()
         self._lock = threading.Lock()
         self._applied: dict[TopicPartition, int] = {}
+        self._unplaced: list[TopicPartition] = []
+        self._calls: SimpleQueue[tuple[Callable[[], Any], Future[Any]]] = SimpleQueue()
+        self._commits: dict[TopicPartition, int] = {}
+        self._lag: dict[TopicPartition, int] = {}
+        self._measured = 0.0
         self._rewound = False
         self._stopping = threading.Event()
         self._room = threading.Semaphore(AHEAD)
@@ -82,6 +102,21 @@ class KafkaSource:
         self._fences, self._put, self._fail = fences, put, fail
         self._thread.start()
 
+    async def on_thread(self, call: Callable[[], Any]) -> Any:
+        """``call()``, made on the source's thread: the consumer lets in one thread at a time, and that one polls."""
+        answer: Future[Any] = Future()
+        self._calls.put((call, answer))
+        return await asyncio.wrap_future(answer)
+
+    def _make_calls(self) -> None:
+        while not self._calls.empty():
+            call, answer = self._calls.get_nowait()
+            if answer.set_running_or_notify_cancel():
+                try:
+                    answer.set_result(call())
+                except Exception as error:
+                    answer.set_exception(error)
+
     async def stop(self) -> None:
         """Let go of the partitions and leave the thread."""
         self._stopping.set()
@@ -101,29 +136,32 @@ class KafkaSource:
         """Commit, for lag monitors only. Nothing is read from these offsets but by emitters, who commit themselves."""
         with self._lock:
             self._applied.update({tp: span.last for tp, span in spans.items()})
-        offsets = [
-            KafkaPartition(self._settings.topic(tp.topic), tp.partition, span.last + 1)
-            for tp, span in spans.items()
-            if span.last > span.prior
-        ]
+            self._commits.update({tp: span.last for tp, span in spans.items() if span.last > span.prior})
+
+    def _commit(self) -> None:
+        with self._lock:
+            offsets = [self._kafka(tp, last + 1) for tp, last in self._commits.items() if tp in self._positions.last]
+            self._commits.clear()
         if offsets:
             try:
                 self.consumer.commit(offsets=offsets, asynchronous=True)
             except KafkaException as error:
                 logger.info("%s: the lag monitors will be late: %s", self._group, error)
 
-    def lag(self) -> dict[TopicPartition, int]:
+    def lag(self) -> Mapping[TopicPartition, int]:
         """Records of each assigned partition that are in the log, as last heard, and not yet in the sink."""
+        return self._lag
+
+    def _measure_lag(self) -> None:
+        """On the source's own thread: the call waits for a ``consume`` that another thread is in."""
+        self._measured = time.monotonic()
         with self._lock:
             applied = {tp: self._applied.get(tp, -1) for tp in self._positions.last}
         behind = {}
         for tp, offset in applied.items():
-            try:
-                _, end = self.consumer.get_watermark_offsets(self._kafka(tp), cached=True)
-            except (KafkaException, RuntimeError):
-                continue
+            _, end = self.consumer.get_watermark_offsets(self._kafka(tp), cached=True)
             behind[tp] = max(0, end - 1 - offset)
-        return behind
+        self._lag = behind
 
     def _run(self) -> None:
         try:
@@ -132,10 +170,15 @@ class KafkaSource:
             )
             idle = 0.0
             while not self._stopping.is_set():
+                self._place()
                 self._seek_where_rewound()
-                messages = self.consumer.consume(self._batch_events, timeout=self._settings.batch_wait_seconds)
+                self._make_calls()
+                if time.monotonic() - self._measured >= _LAG_SECONDS:
+                    self._measure_lag()
+                    self._commit()
+                messages = self.consumer.consume(self._batch_events, timeout=self._batch_wait)
                 batch = self._batch(messages)
-                idle = 0.0 if messages else idle + self._settings.batch_wait_seconds
+                idle = 0.0 if messages else idle + self._batch_wait
                 if batch is None and idle >= self._settings.idle_call_seconds:
                     idle = 0.0
                     with self._lock:
@@ -180,9 +223,10 @@ class KafkaSource:
         if not self._room.acquire(blocking=False):
             paused = self.consumer.assignment()
             self.consumer.pause(paused)
-            while not self._room.acquire(timeout=_POLL_SECONDS):
+            while not self._room.acquire(timeout=_ROOM_SECONDS):
                 if self._stopping.is_set() or batch.epoch != self.epoch:
                     break
+                self._make_calls()
                 if self.consumer.poll(0) is not None:
                     self._rewound = True  # a message slipped out: fetch it again
             else:
@@ -196,11 +240,28 @@ class KafkaSource:
         self.consumer.resume([one for one in paused if (one.topic, one.partition) in held])
 
     def _on_assign(self, consumer: Consumer, partitions: list[KafkaPartition]) -> None:
+        """Take the partitions, but fetch nothing yet: the sinks are asked once the rebalance is over, since a store
+        that is away must not hold up the whole group."""
+        with self._lock:
+            self._positions.assign({})
+            self._unplaced = [
+                TopicPartition(one.topic.removeprefix(self._settings.topic_prefix), one.partition) for one in partitions
+            ]
+        for one in partitions:
+            one.offset = OFFSET_END
+        consumer.assign(partitions)
+        consumer.pause(partitions)
+
+    def _place(self) -> None:
         """Start at the lowest fence of the sinks; Kafka's committed offsets are not asked (but by emitters' sinks)."""
-        mine = [TopicPartition(p.topic.removeprefix(self._settings.topic_prefix), p.partition) for p in partitions]
-        fences = self._ask_fences(mine)
+        wanted = self._unplaced
+        if not wanted:
+            return
+        fences = self._ask_fences(wanted)
+        if fences is None or self._unplaced is not wanted:
+            return
         for tp, fence in fences.items():
-            low, high = consumer.get_watermark_offsets(self._kafka(tp), timeout=10)
+            low, high = self.consumer.get_watermark_offsets(self._kafka(tp), timeout=10)
             if fence >= high:
                 raise LogRemade(
                     f"{tp} ends at offset {high - 1}, but a sink of {self._group} has applied up to {fence}: the log "
@@ -209,27 +270,30 @@ class KafkaSource:
             if fence + 1 < low:
                 raise LogRemade(f"{tp} begins at offset {low}, but {self._group} needs it from {fence + 1} on")
         with self._lock:
+            self._unplaced = []
             self._positions.assign(fences)
             self._applied = dict(fences)
             self._rewound = False
             self._assign_from_positions()
         logger.info("%s: assigned %s", self._group, ", ".join(f"{tp}@{offset}" for tp, offset in fences.items()))
 
-    def _ask_fences(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
-        while not self._stopping.is_set():
-            asked = asyncio.run_coroutine_threadsafe(_reached(self._fences, partitions), self._loop)
-            while not asked.done() and not self._stopping.wait(0.002):
-                pass
-            if asked.done():
-                fences = asked.result()
-                if fences is not None:
-                    return fences
-                self._stopping.wait(0.5)
-        return {}
+    def _ask_fences(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int] | None:
+        """The fences, or None where they cannot be had yet; the group sees this member alive meanwhile."""
+        asked = asyncio.run_coroutine_threadsafe(_reached(self._fences, partitions), self._loop)
+        while not asked.done():
+            if self._stopping.is_set():
+                return None
+            self._make_calls()
+            self.consumer.poll(_FENCES_SECONDS)
+        fences = asked.result()
+        if fences is None:
+            self.consumer.poll(_POLL_SECONDS)
+        return fences
 
     def _on_revoke(self, consumer: Consumer, partitions: list[KafkaPartition]) -> None:
         with self._lock:
             self._positions.assign({})
+            self._unplaced = []
         logger.info("%s: %d partitions revoked", self._group, len(partitions))
 
     def _seek_where_rewound(self) -> None:
@@ -240,9 +304,11 @@ class KafkaSource:
 
     def _assign_from_positions(self) -> None:
         """Assigning anew, rather than seeking, drops all that is fetched already and cannot fail halfway."""
-        self.consumer.assign(
-            [self._kafka(tp, last + 1 if last >= 0 else OFFSET_BEGINNING) for tp, last in self._positions.last.items()]
-        )
+        partitions = [
+            self._kafka(tp, last + 1 if last >= 0 else OFFSET_BEGINNING) for tp, last in self._positions.last.items()
+        ]
+        self.consumer.assign(partitions)
+        self.consumer.resume(partitions)
 
     def _kafka(self, tp: TopicPartition, offset: int = OFFSET_BEGINNING) -> KafkaPartition:
         return KafkaPartition(self._settings.topic(tp.topic), tp.partition, offset)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from agents.group import Group
+from agents.group import EMITTER_WAIT_SECONDS, Group, emitter_commits
 from agents.kafka_source import KafkaSource
 from agents.stores import Stores
-from sinks.emitter import ConsumerCommits
 from sinks.rendering import RenderingSink
 from streams.rendering import MEDIA as VIEW
 
@@ -20,10 +19,10 @@ async def open_sink(stores: Stores, source: KafkaSource) -> RenderingSink:
         stores.object_store(),
         await stores.decode_pool(),
         await stores.producer(),
-        ConsumerCommits(source.consumer, settings),
+        emitter_commits(source, settings),
         concurrency=settings.decode_workers + 1,
         size_limit=settings.upload_limit_bytes,
     )
 
 
-GROUP = Group(VIEW, open_sink, BATCH_EVENTS)
+GROUP = Group(VIEW, open_sink, batch_events=BATCH_EVENTS, batch_wait_seconds=EMITTER_WAIT_SECONDS)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from agents.group import GENERATION, Group
+from agents.group import EMITTER_WAIT_SECONDS, GENERATION, Group, emitter_commits
 from agents.kafka_source import KafkaSource
 from agents.stores import Stores
-from sinks.emitter import ConsumerCommits
 from sinks.publishing import PublisherSink, PublishingMemory, RememberedCommits
 from sinks.tables import TableSink
 from streams.publishing import PUBLISHER as VIEW
@@ -15,8 +14,8 @@ async def open_sink(stores: Stores, source: KafkaSource) -> PublisherSink:
     """The sink, whose memory of halves that wait for each other is in Cassandra."""
     cassandra = await stores.cassandra()
     stored = TableSink(cassandra, VIEW.name, GENERATION, await stores.topic_ids())
-    commits = RememberedCommits(ConsumerCommits(source.consumer, stores.settings), stored)
+    commits = RememberedCommits(emitter_commits(source, stores.settings), stored)
     return PublisherSink(PublishingMemory(cassandra), await stores.producer(), commits)
 
 
-GROUP = Group(VIEW, open_sink)
+GROUP = Group(VIEW, open_sink, batch_wait_seconds=EMITTER_WAIT_SECONDS)

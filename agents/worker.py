@@ -59,7 +59,12 @@ class Fed:
     def __init__(self, app: faust.App, group: Group, settings: Settings, slot: str) -> None:
         self.group = group
         self.source = KafkaSource(
-            settings, group.name, group.view.sources, slot, group.batch_events or settings.batch_events
+            settings,
+            group.name,
+            group.view.sources,
+            slot,
+            group.batch_events or settings.batch_events,
+            group.batch_wait_seconds or settings.batch_wait_seconds,
         )
         self.gauges = metrics.ViewGauges(group.name)
         self.watchdog = Watchdog(settings.stall_seconds, time.monotonic)
@@ -112,13 +117,15 @@ class Fed:
 
 def build_app(settings: Settings, groups: Sequence[Group], slot: str) -> faust.App:
     """The app of a worker that runs ``groups`` as ``slot``, the name that outlives its processes."""
+    folder = settings.shutterlog_home / "faust" / slot
+    folder.mkdir(parents=True, exist_ok=True)
     app = faust.App(
         f"shutterlog-{slot}",
         broker=f"kafka://{settings.kafka_bootstrap}",
         web_enabled=False,
         topic_disable_leader=True,
         autodiscover=False,
-        datadir=settings.shutterlog_home / "faust" / slot,
+        datadir=folder,
     )
     app.boot_strategy = WithoutFaustsKafka(app)
     fed = [Fed(app, group, settings, slot) for group in groups]

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping, Sequence
-from typing import Generic, Protocol, TypeVar
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from typing import Any, Generic, Protocol, TypeVar
 
 from confluent_kafka import Consumer, KafkaException
 from confluent_kafka import TopicPartition as KafkaPartition
@@ -53,9 +53,21 @@ class Commits(Protocol):
 
 class ConsumerCommits:
     """``Commits`` of the group that ``consumer`` is a member of, through that member: a group with active members takes
-    commits from no one else. The consumer stays its owner's, who also closes it."""
+    commits from no one else. The consumer stays its owner's, who also closes it.
 
-    def __init__(self, consumer: Consumer, settings: Settings, timeout_seconds: float = 10.0) -> None:
+    ``run`` calls a function where the consumer can be used, and gives its answer. Where another thread polls the
+    consumer without pause that has to be the polling thread itself: confluent-kafka lets one thread at a time into a
+    consumer, and not in the order of asking.
+    """
+
+    def __init__(
+        self,
+        consumer: Consumer,
+        settings: Settings,
+        timeout_seconds: float = 10.0,
+        run: Callable[[Callable[[], Any]], Awaitable[Any]] = asyncio.to_thread,
+    ) -> None:
+        self._run = run
         self._consumer = consumer
         self._prefix = settings.topic_prefix
         self._timeout_seconds = timeout_seconds
@@ -65,17 +77,15 @@ class ConsumerCommits:
         if not partitions:
             return {}
         asked = [KafkaPartition(self._prefix + tp.topic, tp.partition) for tp in partitions]
-        found = await asyncio.to_thread(self._committed, asked)
+        found = await self._run(lambda: self._committed(asked))
         # Kafka gives the next offset to read, or a negative one for none.
         return {tp: max(one.offset, 0) - 1 for tp, one in zip(partitions, found, strict=True)}
 
     async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
         """Commit ``offsets`` and wait for the broker."""
         if offsets:
-            await asyncio.to_thread(
-                self._commit,
-                [KafkaPartition(self._prefix + tp.topic, tp.partition, offset + 1) for tp, offset in offsets.items()],
-            )
+            wanted = [KafkaPartition(self._prefix + tp.topic, tp.partition, last + 1) for tp, last in offsets.items()]
+            await self._run(lambda: self._commit(wanted))
 
     def _committed(self, asked: list[KafkaPartition]) -> list[KafkaPartition]:
         try:

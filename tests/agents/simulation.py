@@ -94,8 +94,9 @@ class Worker:
     wanted: frozenset[int] = frozenset()
     held: frozenset[int] = frozenset()
     is_zombie: bool = False
+    fetched: int = -1
     settled: int = -1
-    """Step of the last idle call that found all its fences at the log's end."""
+    """Step at which the last idle call began that found all its fences at the log's end."""
 
     def __post_init__(self) -> None:
         self.sink = HomeFeedSink(FaultyBuckets(self.world), TOPIC_IDS, count=BUCKETS, pull_threshold=PULL)
@@ -111,7 +112,7 @@ class Worker:
 
     def applied(self, spans: Spans) -> None:
         if all(span.prior == span.last == self.world.end(tp) for tp, span in spans.items()):
-            self.settled = self.world.step
+            self.settled = self.fetched
 
     def is_at_rest(self, since: int) -> bool:
         """Whether it holds what it should and has, since then, found all of it applied."""
@@ -150,6 +151,7 @@ class Worker:
 
     def fetch(self) -> RawBatch | None:
         chance = self.world.chance
+        self.fetched = self.world.step
         records = []
         for tp, last in self.positions.last.items():
             some = self.world.log[tp][last + 1 : last + 1 + chance.choice([0, 1, 2, 5, 20])]
