@@ -46,7 +46,7 @@ def create_app(
     add_problem_answers(app)
     for module in _ROUTERS:
         app.include_router(module.router)
-    _describe_problems(app)
+    _describe(app)
     return app
 
 
@@ -54,8 +54,23 @@ def _operation_id(route: APIRoute) -> str:
     return route.name
 
 
-def _describe_problems(app: FastAPI) -> None:
-    """Let the OpenAPI document say what validation errors really look like here."""
+_TEXT = {"type": "string"}
+_TOKEN: dict[str, object] = {
+    "Consistency-Token": {"description": "Send it with a read: it then includes this write.", "schema": _TEXT}
+}
+_WAIT: dict[str, object] = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
+
+
+def _headers(method: str, status: str, tags: list[str]) -> dict[str, object]:
+    """The headers that mean something in an answer."""
+    if status in ("429", "503"):
+        return _WAIT
+    said = method != "get" and status.startswith("2") and "sessions" not in tags
+    return _TOKEN if said else {}
+
+
+def _describe(app: FastAPI) -> None:
+    """Let the OpenAPI document say what errors really look like here, and which headers matter."""
     generate = app.openapi
 
     def openapi() -> dict[str, object]:
@@ -65,8 +80,10 @@ def _describe_problems(app: FastAPI) -> None:
         for name in ("HTTPValidationError", "ValidationError"):
             schemas.pop(name, None)
         for path in document["paths"].values():
-            for operation in path.values():
+            for method, operation in path.items():
                 answers = operation["responses"]
+                for status, answer in answers.items():
+                    answer.setdefault("headers", {}).update(_headers(method, status, operation["tags"]))
                 if "application/json" in answers.get("422", {}).get("content", {}):
                     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}}
                     answers["422"] = {"description": "A field is missing or wrong.", "content": content}

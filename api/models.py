@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
@@ -41,6 +41,36 @@ Password = Annotated[Text, StringConstraints(min_length=8, max_length=256)]
 PersonName = Annotated[Text, StringConstraints(max_length=64)]
 Bio = Annotated[Text, StringConstraints(max_length=500)]
 Caption = Annotated[Text, StringConstraints(max_length=2200)]
+
+
+def _example(example: dict[str, Any]) -> ConfigDict:
+    return ConfigDict(json_schema_extra={"example": example})
+
+
+_PERSON = {"id": "1000000000000000001", "username": "ada", "name": "Ada"}
+_PICTURE = {
+    "media_id": "1000000000000000002",
+    "width": 4000,
+    "height": 3000,
+    "blurhash": "LEHV6nWB2yk8pyo0adR*.7kCMdnj",
+    "average_color": "#6b7f8a",
+    "renditions": [
+        {"name": 1080, "width": 1080, "height": 810, "bytes": 182_044, "url": "https://…/media/r/ab/ab12….jpg"}
+    ],
+}
+_POST = {
+    "id": "1000000000000000003",
+    "author": _PERSON,
+    "status": "published",
+    "caption": "The engine at dusk",
+    "media_ids": ["1000000000000000002"],
+    "media": [_PICTURE],
+    "submitted_at": "2026-01-02T03:04:05.678Z",
+    "published_at": "2026-01-02T03:04:06.012Z",
+    "edited_at": None,
+    "code": None,
+    "reason": None,
+}
 
 
 class _Given(BaseModel):
@@ -104,6 +134,8 @@ class CaptionChange(_Given):
 class Account(BaseModel):
     """A registered account."""
 
+    model_config = _example(_PERSON | {"registered_at": "2026-01-02T03:04:05.678Z"})
+
     id: Id
     username: str
     name: str
@@ -112,6 +144,16 @@ class Account(BaseModel):
 
 class Tokens(BaseModel):
     """A session's tokens. The refresh token is good once: each refresh gives the next one."""
+
+    model_config = _example(
+        {
+            "access_token": "eyJhbGciOiJIUzI1NiIs….…",
+            "token_type": "Bearer",
+            "expires_in": 900,
+            "refresh_token": "q1w2e3….…",
+            "user_id": "1000000000000000001",
+        }
+    )
 
     access_token: str
     token_type: Literal["Bearer"] = "Bearer"  # noqa: S105
@@ -123,6 +165,8 @@ class Tokens(BaseModel):
 class Person(BaseModel):
     """A person, in lists and beside posts. Empty where the account is not known here (yet)."""
 
+    model_config = _example(_PERSON)
+
     id: Id
     username: str
     name: str
@@ -130,6 +174,11 @@ class Person(BaseModel):
 
 class Profile(Person):
     """A person's page."""
+
+    model_config = _example(
+        _PERSON
+        | {"bio": "Pictures of engines.", "registered_at": "2026-01-02T03:04:05.678Z", "followers": 12, "following": 7}
+    )
 
     bio: str
     registered_at: datetime
@@ -140,6 +189,8 @@ class Profile(Person):
 class People(BaseModel):
     """A page of people."""
 
+    model_config = _example({"items": [_PERSON], "next_cursor": "DeC2s6dkAAE"})
+
     items: list[Person]
     next_cursor: str | None = Field(description="Give it as `cursor` for the next page; null at the end.")
 
@@ -147,12 +198,18 @@ class People(BaseModel):
 class Follow(BaseModel):
     """Whether you follow this person, from now on."""
 
+    model_config = _example({"user_id": "1000000000000000001", "following": True})
+
     user_id: Id
     following: bool
 
 
 class Media(BaseModel):
     """An upload's state."""
+
+    model_config = _example(
+        {"media_id": "1000000000000000002", "status": "processing", "picture": None, "code": None, "reason": None}
+    )
 
     media_id: Id
     status: Literal["processing", "ready", "rejected"]
@@ -174,6 +231,8 @@ class Rendition(BaseModel):
 class Picture(BaseModel):
     """A picture with its renditions; width and height are the upright original's."""
 
+    model_config = _example(_PICTURE)
+
     media_id: Id
     width: int
     height: int
@@ -184,6 +243,8 @@ class Picture(BaseModel):
 
 class Post(BaseModel):
     """A post. Only its author sees one that is not published."""
+
+    model_config = _example(_POST)
 
     id: Id
     author: Person
@@ -201,6 +262,8 @@ class Post(BaseModel):
 class PostAccepted(BaseModel):
     """The post is in the log; it is published as soon as its media are ready."""
 
+    model_config = _example({"id": "1000000000000000003", "status": "processing"})
+
     id: Id
     status: Literal["processing"] = "processing"
 
@@ -208,12 +271,16 @@ class PostAccepted(BaseModel):
 class CaptionChanged(BaseModel):
     """The caption is in the log."""
 
+    model_config = _example({"id": "1000000000000000003", "caption": "The engine at dawn"})
+
     id: Id
     caption: str
 
 
 class Posts(BaseModel):
     """A page of posts, newest first."""
+
+    model_config = _example({"items": [_POST], "next_cursor": "DeC2s6dkAAM"})
 
     items: list[Post]
     next_cursor: str | None = Field(description="Give it as `cursor` for the next page; null at the end.")
@@ -233,6 +300,23 @@ class Notification(BaseModel):
 
 class Notifications(BaseModel):
     """A page of notifications, newest first."""
+
+    model_config = _example(
+        {
+            "items": [
+                {
+                    "id": "1000000000000000002",
+                    "kind": "upload_failed",
+                    "at": "2026-01-02T03:04:05.678Z",
+                    "media_id": "1000000000000000002",
+                    "post_id": None,
+                    "code": "truncated",
+                    "reason": "Part of this picture is missing. Upload it again from the original.",
+                }
+            ],
+            "next_cursor": None,
+        }
+    )
 
     items: list[Notification]
     next_cursor: str | None = Field(description="Give it as `cursor` for the next page; null at the end.")

@@ -4,23 +4,37 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+Done = TypeVar("Done")
+WAITING = 64
+"""Hashes that may wait for a thread: some seconds of work. More would be answered after their clients have left."""
+
+
+class TooBusy(Exception):
+    """Too many passwords wait to be hashed."""
+
 
 class Passwords:
-    """Hashes and verifies in its own threads, so that a rush of logins takes bounded memory."""
+    """Hashes and verifies in its own threads, so that a rush of logins takes bounded memory and time.
+
+    ``hash`` and ``verify`` raise ``TooBusy``.
+    """
 
     def __init__(self, hasher: PasswordHasher | None = None) -> None:
         self._hasher = hasher or PasswordHasher()
         self._threads = ThreadPoolExecutor(min(4, os.cpu_count() or 1), thread_name_prefix="argon2")
         self._nobody: str | None = None
+        self._waiting = 0
 
     async def hash(self, password: str) -> str:
         """A salted hash of ``password``, with its parameters."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._hasher.hash, password)
+        return await self._off_the_loop(lambda: self._hasher.hash(password))
 
     async def verify(self, password_hash: str | None, password: str) -> bool:
         """Whether they match. Without a hash it takes as long and says no: nobody learns which usernames exist."""
@@ -46,4 +60,13 @@ class Passwords:
             except (VerificationError, InvalidHashError):
                 return False
 
-        return await asyncio.get_running_loop().run_in_executor(self._threads, verify)
+        return await self._off_the_loop(verify)
+
+    async def _off_the_loop(self, call: Callable[[], Done]) -> Done:
+        if self._waiting >= WAITING:
+            raise TooBusy
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+        finally:
+            self._waiting -= 1

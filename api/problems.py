@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
+from api.passwords import TooBusy
 from sinks.errors import StoreAway
 
 TYPE = "urn:shutterlog:problem:"
@@ -155,6 +156,11 @@ def _away(request: Request, _error: Exception) -> Response:
     return respond(request, 503, "store-away", detail, {"Retry-After": "2"})
 
 
+def _busy(request: Request, _error: Exception) -> Response:
+    detail = "Too many people log in at this moment. Try again in a few seconds."
+    return respond(request, 503, "busy", detail, {"Retry-After": "3"})
+
+
 def _gone(_request: Request, _error: Exception) -> Response:
     # Nobody is there to read it; 499 is what access logs know it as.
     return Response(status_code=499)
@@ -172,4 +178,5 @@ def add_problem_answers(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _of_framework)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(StoreAway, _away)
+    app.add_exception_handler(TooBusy, _busy)
     app.add_exception_handler(ClientDisconnect, _gone)

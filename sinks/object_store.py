@@ -84,7 +84,7 @@ class ObjectStore:
         """Store what ``chunks`` yields under ``key``, holding some megabytes at a time. Whatever ``chunks`` raises
         comes out of here, and nothing is stored then."""
         with self._speaking(key):
-            await obstore.put_async(self._store, key, chunks)
+            await obstore.put_async(self._store, key, chunks, max_concurrency=2)
 
     async def put_if_absent(self, key: str, body: bytes) -> bool:
         """Store ``body`` unless ``key`` exists; whether it was stored. Meant for content-addressed keys."""

@@ -11,7 +11,7 @@ from api.identity import Reader, Writer
 from api.log import Said, now_ms
 from api.models import Media
 from api.presenting import Presenter
-from api.problems import not_found, problems
+from api.problems import Problem, not_found, problems
 from api.retries import Retried
 from api.routes import IdPath, id_of
 from api.stores import Opened
@@ -47,7 +47,11 @@ async def upload_media(
     proposed_key = original_key(me.user_id, began, proposed)
     await stores.objects.put_stream(proposed_key, upload.chunks())
     # The file says whether this is the same request, so the key is claimed after it has come.
-    claim = await retry.claim(str(me.user_id), "media", upload.sha256, proposed_id=proposed, at=began)
+    try:
+        claim = await retry.claim(str(me.user_id), "media", upload.sha256, proposed_id=proposed, at=began)
+    except Problem:
+        await stores.objects.delete(proposed_key)
+        raise
     key = original_key(me.user_id, claim.at, claim.id)
     if not claim.first:
         await stores.objects.delete(proposed_key)

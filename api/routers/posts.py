@@ -33,8 +33,7 @@ async def submit_post(
     media_ids = [id_of(media_id, "upload") for media_id in body.media_ids]
     if len(set(media_ids)) != len(media_ids):
         raise Problem(422, "media-repeated", "A post shows each upload once. Leave out the repeated ones.")
-    # The gateway's own record, since the view of media may not have seen an upload of a moment ago.
-    owners = await stores.submissions.owners(media_ids)
+    owners = await _owners(stores, media_ids)
     for media_id in media_ids:
         if media_id not in owners:
             raise Problem(422, "media-unknown", f"There is no upload {media_id}. Upload the picture first.")
@@ -102,6 +101,15 @@ async def list_posts_of_user(
     if not found.shown:
         await check_person(stores, user_id)
     return Posts(items=found.shown, next_cursor=None if found.after is None else to_cursor(found.after))
+
+
+async def _owners(stores: Stores, media_ids: list[int]) -> dict[int, int]:
+    """Owner by media id: by the gateway's own record, since the view may not have seen an upload of a moment ago; by
+    the view for media that came into the log on another way."""
+    owners = await stores.submissions.owners(media_ids)
+    others = [media_id for media_id in media_ids if media_id not in owners]
+    rows = await stores.posts.media(others) if others else {}
+    return owners | {media_id: row.owner_id for media_id, row in rows.items() if row.owner_id is not None}
 
 
 async def _find(stores: Stores, post_id: int) -> PostRow:

@@ -75,6 +75,7 @@ async def test_a_retry_gives_the_same_upload(gateway: Gateway) -> None:
     assert kept(gateway, ada.id) == 1
     other = await gateway.upload(ada, picture("green"), Idempotency_Key="m-1")
     assert (other.status_code, other.json()["type"].rpartition(":")[2]) == (422, "idempotency-key-reused")
+    assert kept(gateway, ada.id) == 1
     bob = await gateway.person()
     assert (await gateway.upload(bob, body, Idempotency_Key="m-1")).json() != first.json()
 

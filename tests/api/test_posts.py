@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from schemas.events import PostDeleted, PostEdited, PostRejected, PostSubmitted, Source
+from schemas.events import PostDeleted, PostEdited, PostRejected, PostSubmitted, Source, UploadCompleted
 from tests.api.gateway import Gateway, Person
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -165,3 +165,25 @@ async def test_no_such_post(gateway: Gateway, post_id: str) -> None:
     for method, body in (("GET", None), ("PATCH", {"caption": ""}), ("DELETE", None)):
         answer = await gateway.client.request(method, f"/api/v1/posts/{post_id}", json=body, headers=ada.headers)
         assert answer.status_code == 404
+
+
+async def test_media_that_came_by_the_log_can_be_posted_too(gateway: Gateway) -> None:
+    ada, bob = await gateway.person(), await gateway.person()
+    media_id = gateway.stores.snowflakes.next()
+    await gateway.say(
+        UploadCompleted(
+            event_id=media_id,
+            at=1,
+            actor_id=int(ada.id),
+            media_id=media_id,
+            owner_id=int(ada.id),
+            original_key="somewhere/original",
+            content_type="image/png",
+            size=1,
+            sha256="0" * 64,
+        )
+    )
+    await gateway.catch_up()
+    body = {"media_ids": [str(media_id)]}
+    assert (await gateway.client.post("/api/v1/posts", json=body, headers=bob.headers)).status_code == 403
+    assert (await gateway.client.post("/api/v1/posts", json=body, headers=ada.headers)).status_code == 202
