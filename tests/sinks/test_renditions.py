@@ -16,6 +16,7 @@ import pyvips
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
+from skimage import metrics
 
 from sinks import pixels
 from sinks.pictures import BOUNDS, QUALITY, SENTENCES, THUMBNAIL, Rejected, Rendered
@@ -108,12 +109,34 @@ def test_the_same_bytes_give_the_same_digests_and_small_originals_share_them() -
     assert of_bound(first, 320).digest != of_bound(first, 480).digest, "another quality"
 
 
-def test_a_panorama_and_a_strip_have_sharp_thumbnails() -> None:
-    for size in ((6000, 120), (120, 6000)):
-        result = rendered(encoded(scene(*size), "JPEG", quality=95))
-        thumbnail = opened(of_bound(result, 150))
-        assert thumbnail.size == (120, 120)
-        assert all(alike(found, expected, 20) for found, expected in zip(corners(thumbnail), CORNERS, strict=True))
+def photo_like(width: int, height: int) -> Image.Image:
+    """Noise of several octaves, weaker where finer, and hard edges: detail at every scale, as in a photo."""
+    random = np.random.default_rng(5)
+    detail = np.full((height, width, 3), 128, np.float32)
+    detail[(np.indices((height, width)).sum(axis=0) // 90) % 2 == 0] -= 40
+    for cell, strength in ((64, 30), (32, 24), (16, 18), (8, 12), (4, 6)):
+        cells = random.normal(128, strength, (height // cell + 2, width // cell + 2, 3)).clip(0, 255).astype(np.uint8)
+        octave = Image.fromarray(cells).resize((width, height), Image.Resampling.BICUBIC)
+        detail += np.asarray(octave, np.float32) - 128
+    return Image.fromarray(detail.clip(0, 255).astype(np.uint8))
+
+
+@pytest.mark.parametrize("size", [(2600, 1700), (1700, 2600), (6000, 300), (300, 6000), (1100, 1100)])
+def test_renditions_are_as_good_as_a_full_size_lanczos_resize(size: tuple[int, int]) -> None:
+    original = encoded(photo_like(*size), "JPEG", quality=92)
+    whole = Image.open(BytesIO(original))
+    similarity: Any = metrics.structural_similarity
+    for rendition in rendered(original).renditions:
+        box = (0.0, 0.0, float(size[0]), float(size[1]))
+        if rendition.bound == THUMBNAIL:
+            left, top = (size[0] - min(size)) / 2, (size[1] - min(size)) / 2
+            box = (left, top, left + min(size), top + min(size))
+        if min(rendition.width, rendition.height) < 7:
+            continue
+        reference = whole.resize((rendition.width, rendition.height), Image.Resampling.LANCZOS, box=box)
+        alike_saved = Image.open(BytesIO(encoded(reference, "JPEG", quality=QUALITY[rendition.bound])))
+        served, expected = (np.asarray(picture.convert("L")) for picture in (opened(rendition), alike_saved))
+        assert similarity(served, expected, data_range=255) >= 0.98, rendition.bound
 
 
 def test_average_colour_and_blurhash_tell_the_picture() -> None:
@@ -173,6 +196,32 @@ def test_a_broken_or_unfitting_profile_is_ignored(profile: bytes) -> None:
 def test_an_rgb_profile_on_a_grey_picture_is_applied() -> None:
     original = encoded(Image.new("L", (64, 64), 128), "JPEG", icc_profile=profile_of("p3"))
     assert alike(colour_of(original), (128, 128, 128), 3)
+
+
+def linear_grey_profile() -> bytes:
+    """A grey ICC profile of gamma 1 (ICC.1:2010, 7 and 10.5)."""
+    tags = {
+        b"wtpt": b"XYZ \0\0\0\0" + struct.pack(">iii", 63190, 65536, 54061),
+        b"kTRC": b"curv\0\0\0\0" + struct.pack(">IHxx", 1, 0x0100),
+    }
+    table, body, at = b"", b"", 128 + 4 + 12 * len(tags)
+    for name, value in tags.items():
+        table += name + struct.pack(">II", at + len(body), len(value))
+        body += value
+    head = bytearray(128)
+    head[0:4] = struct.pack(">I", at + len(body))
+    head[8:24] = struct.pack(">I", 0x02100000) + b"mntrGRAYXYZ "
+    head[36:40] = b"acsp"
+    head[68:80] = struct.pack(">iii", 63190, 65536, 54061)
+    return bytes(head) + struct.pack(">I", len(tags)) + table + body
+
+
+def test_a_grey_profile_is_applied_with_and_without_alpha() -> None:
+    for colour, mode in ((55, "L"), ((55, 255), "LA"), ((55, 55, 55, 255), "RGBA")):
+        original = encoded(Image.new(mode, (64, 64), colour), "PNG", icc_profile=linear_grey_profile())
+        assert alike(colour_of(original), (128, 128, 128), 3), mode  # sRGB's curve at 55/255 (IEC 61966-2-1)
+    original = encoded(Image.new("RGB", (64, 64), (55, 99, 55)), "PNG", icc_profile=linear_grey_profile())
+    assert alike(colour_of(original), (55, 99, 55), 3), "a grey profile says nothing of colours"
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "JPEG2000"])
