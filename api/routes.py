@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import Path
 
-from api.models import username_of
+from api.bodies import username_of
 from api.problems import Problem, not_found
 from api.stores import Stores
 from schemas.ids import MAX_ID

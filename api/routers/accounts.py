@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 
 from fastapi import APIRouter, Request, Response
 
+from api.bodies import ProfileChange, Registration
 from api.consistency import Fresh, reach_own_profile
 from api.identity import Reader, Visitor, Writer, address_of
 from api.log import Said, now_ms
-from api.models import Account, Profile, ProfileChange, Registration
+from api.models import Account, Profile
 from api.presenting import Presenter, opened
 from api.problems import Problem, not_found, problems
 from api.retries import Retried

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Response
 
+from api.bodies import CaptionChange, PostDraft
 from api.consistency import Fresh
 from api.cursors import Cursor, Limit, to_cursor
 from api.home_feed import page
 from api.identity import Visitor, Writer
 from api.log import Said
-from api.models import CaptionChange, CaptionChanged, Post, PostAccepted, PostDraft, Posts
+from api.models import CaptionChanged, Post, PostAccepted, Posts
 from api.presenting import Presenter
 from api.problems import Problem, not_found, problems
 from api.retries import Retried

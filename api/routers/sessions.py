@@ -7,8 +7,9 @@ import hashlib
 from fastapi import APIRouter, Request, Response
 
 from api.access_tokens import Person
+from api.bodies import Login, Refresh, username_of
 from api.identity import Reader, address_of
-from api.models import Login, Refresh, Tokens, username_of
+from api.models import Tokens
 from api.problems import Problem, problems
 from api.stores import Opened, Stores
 from sinks.credentials import Name, RefreshTokenReused

@@ -1,0 +1,99 @@
+"""What comes in as JSON. Unknown fields are mistakes, and ids are strings."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+USERNAME = re.compile(r"[A-Za-z0-9._]{3,30}")
+_ID = {"pattern": r"^[0-9]{1,19}$", "examples": ["1000000000000000001"]}
+
+
+def username_of(text: str) -> str:
+    """``text`` as a username; raises ``ValueError`` with what is allowed."""
+    # Matched before folding: "ß" and the Kelvin sign fold into letters that are allowed.
+    if not USERNAME.fullmatch(text):
+        raise ValueError("a username has 3 to 30 of a-z, 0-9, '.' and '_'")
+    if text.isdecimal():
+        raise ValueError("a username has something else than digits, which name people by their id")
+    return text.lower()
+
+
+def _text(text: str) -> str:
+    if "\x00" in text:
+        raise ValueError("text has no NUL characters")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError("text is valid Unicode, without lone surrogates") from error
+    return text
+
+
+Text = Annotated[str, AfterValidator(_text)]
+Username = Annotated[
+    str, AfterValidator(username_of), Field(json_schema_extra={"pattern": "^[A-Za-z0-9._]{3,30}$"}, examples=["ada"])
+]
+Password = Annotated[Text, StringConstraints(min_length=8, max_length=256)]
+PersonName = Annotated[Text, StringConstraints(max_length=64)]
+Bio = Annotated[Text, StringConstraints(max_length=500)]
+Caption = Annotated[Text, StringConstraints(max_length=2200)]
+
+
+class _Given(BaseModel):
+    """A request body: unknown fields are mistakes."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Registration(_Given):
+    """A new account."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"example": {"username": "ada", "password": "correct horse battery", "name": "Ada"}}
+    )
+    username: Username
+    password: Password
+    name: PersonName = ""
+
+
+class Login(_Given):
+    """Credentials."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"username": "ada", "password": "correct horse battery"}})
+    username: Annotated[Text, StringConstraints(max_length=64)]
+    password: Annotated[Text, StringConstraints(max_length=256)]
+
+
+class Refresh(_Given):
+    """The refresh token of a session."""
+
+    refresh_token: Annotated[Text, StringConstraints(max_length=4096)]
+
+
+class ProfileChange(_Given):
+    """Fields left out stay as they are."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"bio": "Pictures of engines."}})
+    name: PersonName | None = None
+    bio: Bio | None = None
+
+
+class PostDraft(_Given):
+    """A post to be made."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"example": {"media_ids": ["1000000000000000001"], "caption": "The engine at dusk"}}
+    )
+    media_ids: Annotated[list[Annotated[str, StringConstraints(pattern=_ID["pattern"])]], Field(min_length=1)] = Field(
+        description="1 to 10 media of one's own, each once.", max_length=10
+    )
+    caption: Caption = ""
+
+
+class CaptionChange(_Given):
+    """A post's new caption."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"caption": "The engine at dawn"}})
+    caption: Caption
