@@ -55,6 +55,7 @@ OWED: dict[str, Callable[[Fold], Accounting]] = {"media": renderings, "publisher
 NAMES = (*SOURCES, *EMITTERS)
 
 _SECOND_LOOK_SECONDS = 1.0
+_SECOND_PATIENCE_SECONDS = 5.0
 _ROUNDS = 20
 """Times to wait for the emitters: a log that still grows then is taken as it is, and the second look decides."""
 
@@ -158,6 +159,7 @@ class _Verification:
         again = [name for name, found in report.views.items() if found.total]
         if again:
             await asyncio.sleep(_SECOND_LOOK_SECONDS)
+            self._patience = min(self._patience, _SECOND_PATIENCE_SECONDS)
             for name, later in (await self._look(again)).items():
                 report.views[name] = report.views[name].still(later)
         report.events, report.undecodable = self._fold.counts.total(), self._reader.undecodable
