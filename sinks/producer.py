@@ -157,6 +157,9 @@ class Producer:
         call = _Call(self, kafka, self._loop, len(records))
         try:
             for number, record in enumerate(records):
+                if call.error is not None:
+                    # What comes later must not stand in the log without what came before it.
+                    raise KafkaException(call.error)
                 await self._queue(kafka, record, partial(call.delivered, number))
                 if number % _YIELD_EVERY == _YIELD_EVERY - 1:
                     await asyncio.sleep(0)
@@ -214,16 +217,16 @@ class _Call:
         self._prefix = len(producer._settings.topic_prefix)
         self._left = records
         self._written: list[Any] = [None] * records
-        self._error: KafkaError | None = None
+        self.error: KafkaError | None = None
 
     def delivered(self, number: int, error: KafkaError | None, message: Message) -> None:
         """The broker's answer for record ``number``."""
         offset = message.offset()
         if error is not None:
-            self._error = self._error or error
+            self.error = self.error or error
         elif offset is None or offset < 0:
             # Acknowledged as a duplicate whose place the broker has forgotten. Folds take twice as once.
-            self._error = self._error or KafkaError(KafkaError._TIMED_OUT, "acknowledged without an offset")
+            self.error = self.error or KafkaError(KafkaError._TIMED_OUT, "acknowledged without an offset")
         else:
             topic = message.topic() or ""
             self._written[number] = (TopicPartition(topic[self._prefix :], message.partition() or 0), offset)
@@ -232,14 +235,14 @@ class _Call:
             _tell(self._loop, self._settle)
 
     def _settle(self) -> None:
-        if self._error is not None and is_fatal(self._error):
+        if self.error is not None and is_fatal(self.error):
             self._producer.replace(self._kafka)
         if self.done.done():  # cancelled meanwhile
             return
-        if self._error is None:
+        if self.error is None:
             self.done.set_result(self._written)
         else:
-            self.done.set_exception(failure(self._error))
+            self.done.set_exception(failure(self.error))
 
 
 def _tell(loop: asyncio.AbstractEventLoop, what: Callable[[], None]) -> None:

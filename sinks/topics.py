@@ -39,8 +39,11 @@ class Topics:
     def __init__(self, settings: Settings, timeout_seconds: float = 15.0) -> None:
         self._settings = settings
         self._timeout = timeout_seconds
-        config: dict[str, Any] = {"bootstrap.servers": settings.kafka_bootstrap, "error_cb": _log}
-        self._admin = AdminClient(config, logger=logger)
+        self._admin = self._client()
+
+    def _client(self) -> AdminClient:
+        config: dict[str, Any] = {"bootstrap.servers": self._settings.kafka_bootstrap, "error_cb": _log}
+        return AdminClient(config, logger=logger)
 
     def names(self) -> list[str]:
         """Every topic that provisioning makes: the source topics, ``notifications``, and a DLQ for each."""
@@ -125,6 +128,8 @@ class Topics:
         """A topic answers a moment after it was made, once its partitions have leaders that know of it."""
         deadline = time.monotonic() + self._timeout
         while True:
+            # librdkafka remembers for ever that a topic did not exist, when it was asked before it was made.
+            self._admin = self._client()
             try:
                 self.ends()
                 return
