@@ -86,7 +86,7 @@ async def test_no_more_uploads_are_in_memory_than_allowed(store: ObjectStore) ->
     applying = asyncio.create_task(bench.apply(batch))
     waiting = [await gate.started.get() for _ in range(3)]
     for _ in range(len(batch) - 3):
-        gate.let(waiting.pop())
+        gate.let(waiting.pop(0))  # the oldest, since another can stand before what is still to come
         waiting.append(await gate.started.get())
     gate.let(*waiting)
     await applying
