@@ -39,11 +39,21 @@ class Topics:
     def __init__(self, settings: Settings, timeout_seconds: float = 15.0) -> None:
         self._settings = settings
         self._timeout = timeout_seconds
-        self._admin = self._client()
+        self._connected: AdminClient | None = None
 
-    def _client(self) -> AdminClient:
-        config: dict[str, Any] = {"bootstrap.servers": self._settings.kafka_bootstrap, "error_cb": _log}
-        return AdminClient(config, logger=logger)
+    @property
+    def _admin(self) -> AdminClient:
+        if self._connected is None:
+            config: dict[str, Any] = {"bootstrap.servers": self._settings.kafka_bootstrap, "error_cb": _log}
+            admin = AdminClient(config, logger=logger)
+            try:
+                # The first request of a client is lost, and sent again after 3 s, if it falls into the change from the
+                # bootstrap address to the broker's own; this one is not.
+                admin.list_topics(timeout=self._timeout)
+            except KafkaException as error:
+                raise failure(error.args[0]) from error
+            self._connected = admin
+        return self._connected
 
     def names(self) -> list[str]:
         """Every topic that provisioning makes: the source topics, ``notifications``, and a DLQ for each."""
@@ -129,8 +139,10 @@ class Topics:
         deadline = time.monotonic() + self._timeout
         while True:
             # librdkafka remembers for ever that a topic did not exist, when it was asked before it was made.
-            self._admin = self._client()
+            self._connected = None
             try:
+                # Others may have made some of them meanwhile.
+                self._check_partitions(self._describe(self.names()))
                 self.ends()
                 return
             except (StoreAway, TopicMissing):

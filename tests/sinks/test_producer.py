@@ -181,7 +181,7 @@ async def test_calls_that_wait_for_room_also_end(nowhere: Settings, monkeypatch:
         with pytest.raises(StoreAway):
             await producer.produce_many([followed(n) for n in range(100)])
         # Not one timeout after the other for as many as the queue holds at a time.
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 5
 
 
 async def test_a_fatal_error_ends_that_producer_and_not_this_one(world: Settings, nowhere: Settings) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
+from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
 from schemas.events import TOPICS, Followed
 from schemas.ids import MIN_ID
@@ -14,7 +14,7 @@ from sinks.producer import Producer, TopicMissing
 from sinks.settings import Settings
 from sinks.topics import Topics, TopicsUnfit
 from streams.records import TopicPartition
-from tests.sinks.topic_worlds import provisioned, records_of, remove_topics
+from tests.sinks.topic_worlds import make_topic, provisioned, records_of, remove_topics
 
 
 def configuration(settings: Settings, topic: str) -> dict[str, Any]:
@@ -55,21 +55,18 @@ def test_another_number_of_partitions_is_refused_before_any_change(settings: Set
             Topics(settings).provision()
         with pytest.raises(TopicsUnfit):
             Topics(settings).provision(dry_run=True)
-    admin = AdminClient({"bootstrap.servers": settings.kafka_bootstrap})
-    admin.create_topics([NewTopic(settings.topic("posts"), 2, 1)])[settings.topic("posts")].result()
+    make_topic(settings, "posts", 2)
     try:
         with pytest.raises(TopicsUnfit, match="posts has 2 partitions, not 3"):
             Topics(settings).provision()
-        assert settings.topic("graph") not in admin.list_topics(timeout=15).topics
+        assert "graph" in Topics(settings.model_copy(update={"partitions": 2})).provision(dry_run=True)
     finally:
         remove_topics(settings)
 
 
 def test_a_topic_made_by_hand_gets_the_configuration(settings: Settings) -> None:
     settings = settings.model_copy(update={"partitions": 2})
-    admin = AdminClient({"bootstrap.servers": settings.kafka_bootstrap})
-    new = NewTopic(settings.topic("posts"), 2, 1, config={"retention.ms": "1000", "cleanup.policy": "compact"})
-    admin.create_topics([new])[settings.topic("posts")].result()
+    make_topic(settings, "posts", 2, **{"retention.ms": "1000", "cleanup.policy": "compact"})
     try:
         assert "posts" not in Topics(settings).provision()
         posts = configuration(settings, "posts")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from confluent_kafka import Consumer, Message
 from confluent_kafka import TopicPartition as KafkaPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, NewTopic, TopicMetadata
 
 from sinks.settings import Settings
 from sinks.topics import Topics
@@ -25,6 +25,14 @@ def provisioned(settings: Settings) -> Iterator[Topics]:
         remove_topics(settings)
 
 
+def make_topic(settings: Settings, topic: str, partitions: int, **config: str) -> None:
+    """Make ``topic`` by hand; returns once the broker lists it."""
+    admin = AdminClient({"bootstrap.servers": settings.kafka_bootstrap})
+    name = settings.topic(topic)
+    admin.create_topics([NewTopic(name, partitions, 1, config=config)])[name].result()
+    _until(lambda: len(admin.list_topics(timeout=15).topics.get(name, TopicMetadata()).partitions) == partitions)
+
+
 def remove_topics(settings: Settings) -> None:
     """Remove every topic with the prefix of ``settings``; returns once the broker no longer lists them."""
     assert settings.topic_prefix
@@ -37,9 +45,13 @@ def remove_topics(settings: Settings) -> None:
     if names:
         for future in admin.delete_topics(names).values():
             future.result()
+    _until(lambda: not left())
+
+
+def _until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 20
-    while left():
-        assert time.monotonic() < deadline, f"topics are still there: {left()}"
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come about within 20 s"
         time.sleep(0.05)
 
 
