@@ -7,9 +7,9 @@ then differs is looked at again, over a later end of the log, and only what stil
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rich.console import Console
@@ -171,12 +171,11 @@ class _Verification:
         found: dict[str, Differences] = {}
         for name in wanted:
             if name in EMITTERS:
-                found[name] = self._owed(name)
-                _late(found[name], name, silent.get(name, {}))
+                found[name] = _late(self._owed(name), name, silent.get(name, {}))
                 continue
             late = await self._reach(name, ends)
             found[name] = await self._compare(name)
-            _late(found[name], name, late)
+            found[name] = _late(found[name], name, late)
         return found
 
     async def _settled(self) -> tuple[Offsets, dict[str, dict[TopicPartition, tuple[int, int]]]]:
@@ -268,6 +267,9 @@ class _Verification:
         return left
 
 
-def _late(differences: Differences, name: str, late: dict[TopicPartition, tuple[int, int]]) -> None:
-    for tp, (at, end) in late.items():
-        differences.add(("late", tp), f"{name} stands at offset {at} of {tp}, whose end is {end}")
+def _late(differences: Differences, name: str, late: dict[TopicPartition, tuple[int, int]]) -> Differences:
+    """``differences``, after those that explain them: the partitions of which the view has not come to the end."""
+    behind: dict[Hashable, str] = {
+        ("late", tp): f"{name} stands at offset {at} of {tp}, whose end is {end}" for tp, (at, end) in late.items()
+    }
+    return replace(differences, found={**behind, **differences.found})

@@ -1,0 +1,173 @@
+"""``shutterlog bench freshness``: from PostPublished produced to visible in feeds, at half of the agent's top rate.
+
+The top rate is measured first, over a prefilled topic. Then posts are produced at half of it, and of some of them one
+follower's feed is read, over and over, as the API reads it, until the post is there. The yardstick is a consumer that
+does nothing with the same posts: how long Kafka alone takes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from typing import Any
+
+import numpy as np
+from confluent_kafka import Consumer
+from confluent_kafka import TopicPartition as KafkaPartition
+
+from jobs.bench_pipeline import agent_rate
+from jobs.bench_scene import AgentAway, Scene, opened
+from schemas.codec import decode
+from schemas.events import PostPublished
+from sinks.home_feed_reader import HomeFeedReader
+from sinks.producer import Producer
+from sinks.settings import Settings
+from sinks.topics import Topics
+
+TOP_EVENTS = 20_000
+_TICK_SECONDS = 0.02
+_LOOKED_FOR_EACH_TICK = 1
+_POLL_SECONDS = 0.003
+_GIVE_UP_SECONDS = 30.0
+
+
+def run(samples: int = 3, seconds: float = 8.0) -> dict[str, object]:
+    """Produce for ``seconds``, ``samples`` times. Figures are milliseconds; ``figure`` is the p99 of all samples."""
+    return asyncio.run(_run(samples, seconds))
+
+
+async def _run(samples: int, seconds: float) -> dict[str, Any]:
+    async with opened(Settings()) as scene:
+        await scene.follow()
+        await scene.publish(TOP_EVENTS)
+        top = await agent_rate(scene, TOP_EVENTS)
+        feeds: list[float] = []
+        trips: list[float] = []
+        each: list[float] = []
+        start = TOP_EVENTS
+        async with scene.agent() as agent:
+            for _ in range(samples):
+                count = int(top / 2 * seconds)
+                seen, took = await _sample(scene, start, count, top / 2)
+                agent.check(True)
+                start += count
+                feeds += seen
+                trips += took
+                each.append(round(_percentile(seen, 99), 1))
+    figure, yardstick = _percentile(feeds, 99), _percentile(trips, 99)
+    return {
+        "name": "freshness",
+        "figure": round(figure, 1),
+        "unit": "ms from PostPublished to visible in feeds, p99 at half the top rate",
+        "yardstick": round(yardstick, 1),
+        "yardstick_name": "the same posts at a consumer that does nothing, p99",
+        "ratio": round(yardstick / figure, 2),
+        "samples": samples,
+        "p50": round(_percentile(feeds, 50), 1),
+        "p99": round(figure, 1),
+        "each_p99": each,
+        "yardstick_p50": round(_percentile(trips, 50), 1),
+        "looked_for": len(feeds),
+        "events_per_second": round(top / 2),
+        "top_events_per_second": round(top),
+    }
+
+
+async def _sample(scene: Scene, start: int, count: int, rate: float) -> tuple[list[float], list[float]]:
+    """Produce posts ``start`` to ``start + count`` at ``rate``; ms to the feeds, and to the idle consumer."""
+    produced: dict[int, float] = {}
+    pending: dict[int, tuple[int, float]] = {}
+    seen: list[float] = []
+    done = asyncio.Event()
+    listener = _Listener(scene.settings)
+    looking = asyncio.create_task(_look(scene, pending, seen, done))
+    try:
+        async with Producer(scene.settings, timeout_seconds=30) as producer:
+            sending: list[asyncio.Task[Any]] = []
+            began, number = time.perf_counter(), start
+            while number < start + count:
+                due = start + min(int((time.perf_counter() - began) * rate), count)
+                posts = [scene.publication(n) for n in range(number, due)]
+                now = time.perf_counter()
+                for n, post in enumerate(posts):
+                    produced[post.post_id] = now
+                    if n < _LOOKED_FOR_EACH_TICK:
+                        author = scene.people.index(post.author_id)
+                        pending[post.post_id] = (scene.people[scene.followers_of(author)[number % 40]], now)
+                if posts:
+                    sending.append(asyncio.create_task(producer.produce_many(posts)))
+                number = due
+                await asyncio.sleep(_TICK_SECONDS)
+            await asyncio.gather(*sending)
+        done.set()
+        await looking
+    finally:
+        looking.cancel()
+        heard = await asyncio.to_thread(listener.stop, len(produced))
+    return seen, [(heard[post] - at) * 1000 for post, at in produced.items()]
+
+
+async def _look(scene: Scene, pending: dict[int, tuple[int, float]], seen: list[float], done: asyncio.Event) -> None:
+    reader = HomeFeedReader(scene.redis, generation=1, buckets=scene.settings.buckets)
+    last = time.perf_counter()
+    while pending or not done.is_set():
+        asked = dict(pending)
+        skeletons = await reader.skeletons({follower for follower, _ in asked.values()})
+        now = time.perf_counter()
+        for post, (follower, produced) in asked.items():
+            if post in skeletons[follower].ids:
+                del pending[post]
+                seen.append((now - produced) * 1000)
+                last = now
+        if asked and now - last > _GIVE_UP_SECONDS:
+            raise AgentAway(f"{len(pending)} posts are in no feed after {_GIVE_UP_SECONDS:.0f} s")
+        await asyncio.sleep(_POLL_SECONDS)
+
+
+class _Listener:
+    """A consumer on a thread of its own that notes when it heard of each post."""
+
+    def __init__(self, settings: Settings) -> None:
+        ends = {tp: end for tp, end in Topics(settings).ends().items() if tp.topic == "posts"}
+        self._consumer = Consumer(
+            {
+                "bootstrap.servers": settings.kafka_bootstrap,
+                "group.id": settings.topic("freshness"),
+                "enable.auto.commit": False,
+                "auto.offset.reset": "error",
+                "fetch.wait.max.ms": 50,
+            }
+        )
+        self._consumer.assign(
+            [KafkaPartition(settings.topic("posts"), tp.partition, end + 1) for tp, end in ends.items()]
+        )
+        self._values: list[tuple[float, bytes]] = []
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._listen, name="listener", daemon=True)
+        self._thread.start()
+
+    def stop(self, expected: int) -> dict[int, float]:
+        """When each post came, once all ``expected`` have (or within ten seconds)."""
+        deadline = time.monotonic() + 10
+        while len(self._values) < expected and time.monotonic() < deadline:
+            time.sleep(0.01)
+        self._stopping.set()
+        self._thread.join()
+        self._consumer.close()
+        heard: dict[int, float] = {}
+        for at, value in self._values:  # decoded only now, so that listening costs the agent no time
+            event = decode(value)
+            if isinstance(event, PostPublished):
+                heard[event.post_id] = at
+        return heard
+
+    def _listen(self) -> None:
+        while not self._stopping.is_set():
+            messages = self._consumer.consume(1000, timeout=0.01)
+            now = time.perf_counter()
+            self._values += [(now, message.value() or b"") for message in messages if message.error() is None]
+
+
+def _percentile(values: list[float], percent: float) -> float:
+    return float(np.percentile(values, percent))

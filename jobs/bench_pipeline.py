@@ -1,0 +1,78 @@
+"""``shutterlog bench pipeline``: PostPublished through the real agent process, beside loops written by hand.
+
+The agent is ``python -m agents home_feed`` as it runs in production: a process of its own, two passes, fences. It is
+measured over a prefilled topic, from the first move of its fences to the last. The yardstick is what one would
+write by hand for the same writes, without any guarantee: confluent-kafka, fastavro, and one Lua call a bucket and batch
+that pushes into followers' feeds and trims them. The same with commands from Python instead of Lua stands beside it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+from jobs.bench_by_hand import ByCommands, ByLua, drain
+from jobs.bench_scene import FOLLOWERS, PEOPLE, Scene, middle, opened
+from sinks.settings import Settings
+
+EVENTS = 40_000
+_NAIVE_EVENTS = 8_000
+_POLL_SECONDS = 0.02
+
+
+def run(samples: int = 3, events: int = EVENTS) -> dict[str, object]:
+    """Measure ``samples`` rounds, the agent and the yardstick in turn. ``figure`` and ``yardstick`` are events/s."""
+    return asyncio.run(_run(samples, events))
+
+
+async def _run(samples: int, events: int) -> dict[str, Any]:
+    ours: list[float] = []
+    theirs: list[float] = []
+    async with opened(Settings()) as scene:
+        await scene.follow()
+        await scene.publish(events)
+        for _ in range(samples):
+            await scene.forget_posts()
+            ours.append(await agent_rate(scene, events))
+            await scene.forget_posts()
+            theirs.append(await asyncio.to_thread(drain, scene.settings, ByLua, events))
+        await scene.forget_posts()
+        naive = await asyncio.to_thread(drain, scene.settings, ByCommands, _NAIVE_EVENTS)
+    figure, yardstick = middle(ours), middle(theirs)
+    return {
+        "name": "pipeline",
+        "figure": round(figure),
+        "unit": "PostPublished events/s",
+        "yardstick": round(yardstick),
+        "yardstick_name": "a loop by hand: confluent-kafka, fastavro, Lua per bucket and batch; no fences",
+        "ratio": round(figure / yardstick, 2),
+        "samples": samples,
+        "each": [round(rate) for rate in ours],
+        "yardstick_each": [round(rate) for rate in theirs],
+        "naive": round(naive),
+        "naive_name": "the same loop with LPUSH and LTRIM per follower, pipelined from Python",
+        "deliveries_per_second": round(figure * FOLLOWERS),
+        "followers": FOLLOWERS,
+        "people": PEOPLE,
+        "events": events,
+    }
+
+
+async def agent_rate(scene: Scene, events: int) -> float:
+    """Events/s of the agent over the prefilled topic: what it applied after its first batch, by the time this took."""
+    async with scene.agent() as agent:
+        first, began, applied = 0, 0.0, 0
+        while True:
+            now = await scene.applied()
+            agent.check(now > applied)
+            applied = now
+            if applied and not first:
+                first, began = applied, time.perf_counter()
+            if applied >= events:
+                break
+            await asyncio.sleep(_POLL_SECONDS)
+        took = time.perf_counter() - began
+    if first >= events:
+        raise ValueError(f"{events} events are too few: the agent applied them in one go")
+    return (events - first) / took

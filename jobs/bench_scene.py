@@ -1,0 +1,228 @@
+"""What the benches of the home feed stand on: a small world of its own, and the real agent as a process."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import redis.asyncio
+from confluent_kafka.admin import AdminClient
+
+from schemas.events import Event, Followed, PostPublished, RenderedMedia, Rendition, Source
+from schemas.ids import snowflake
+from sinks.home_feed import HomeFeedSink
+from sinks.home_feed_buckets import PUSH, STATE, RedisBuckets
+from sinks.producer import Producer
+from sinks.redis import connect
+from sinks.settings import Settings
+from sinks.topics import Topics
+from streams.home_feed import HOME_FEED
+from streams.records import Record, Span, TopicPartition
+
+AT = 1_700_000_000_000
+PEOPLE, FOLLOWERS = 4_000, 40
+"""Everybody posts and has so many followers: about the mean of SNAP's ego-Facebook (43.7)."""
+_AGENT_SECONDS = 60.0
+
+
+class AgentAway(RuntimeError):
+    """The agent process does not come up, or has ended."""
+
+
+class Scene:
+    """Topics and a Redis database of one bench, with a graph of ``PEOPLE`` people whom ``FOLLOWERS`` follow each."""
+
+    def __init__(self, settings: Settings, client: redis.asyncio.Redis, folder: Path) -> None:
+        self.settings, self.redis, self._folder = settings, client, folder
+        self.people = [snowflake(AT + n // 4000, 1, n % 4000) for n in range(PEOPLE)]
+        self._topic_ids = Topics(settings).ids()
+
+    def followers_of(self, author: int) -> list[int]:
+        """Numbers of those who follow person number ``author``."""
+        return [(author + 1 + 97 * n) % PEOPLE for n in range(FOLLOWERS)]
+
+    def publication(self, number: int) -> PostPublished:
+        """The ``number``-th post, of the size that a post with one picture has."""
+        author = self.people[number * 7919 % PEOPLE]
+        post_id = snowflake(AT + 60_000 + number // 100, 2, number % 100)
+        sizes = (1080, 640, 480, 320, 150)
+        renditions = [Rendition(size, size, size * 3 // 4, f"r/0a/{post_id:064d}.jpg", size * 90) for size in sizes]
+        return PostPublished(
+            event_id=post_id,
+            at=AT,
+            actor_id=author,
+            post_id=post_id,
+            author_id=author,
+            media=[RenderedMedia(post_id, 4000, 3000, "LEHV6nWB2yk8pyo0adR*.7kCMdnj", "#7f8081", renditions)],
+            source=Source(topic="media", partition=1, offset=number, n=0),
+        )
+
+    async def publish(self, count: int) -> None:
+        """Fill the topic ``posts``."""
+        async with Producer(self.settings, timeout_seconds=60, linger_ms=20) as producer:
+            for start in range(0, count, 5000):
+                await producer.produce_many([self.publication(n) for n in range(start, min(start + 5000, count))])
+
+    async def follow(self) -> None:
+        """Write the graph to the log, and apply it as the agent would: it then begins with posts alone."""
+        events: list[Event] = [
+            Followed(
+                event_id=self.people[author],
+                at=AT,
+                actor_id=self.people[follower],
+                follower_id=self.people[follower],
+                followee_id=self.people[author],
+            )
+            for author in range(PEOPLE)
+            for follower in self.followers_of(author)
+        ]
+        sink = self.sink()
+        reached: dict[TopicPartition, int] = {}
+        async with Producer(self.settings, timeout_seconds=60, linger_ms=20) as producer:
+            for start in range(0, len(events), 5000):
+                written = await producer.produce_many(events[start : start + 5000])
+                records = [Record(*place, AT, event) for place, event in zip(written, events[start:], strict=False)]
+                last: dict[TopicPartition, int] = {}
+                for tp, offset in written:
+                    last[tp] = max(offset, last.get(tp, -1))
+                await sink.apply(
+                    HOME_FEED.project(records), {tp: Span(reached.get(tp, -1), end) for tp, end in last.items()}
+                )
+                reached.update(last)
+
+    async def forget_posts(self) -> None:
+        """Empty timelines and feeds, and take the fences of ``posts`` back; the graph stays."""
+        pipeline = self.redis.pipeline(transaction=False)
+        async for key in self.redis.scan_iter(match="hf1:*:[htpd]:*", count=5000):
+            pipeline.unlink(key)
+        for bucket in range(self.settings.buckets):
+            prefix = f"hf1:{{{bucket}}}:"
+            pipeline.unlink(prefix + "floors", prefix + "pulled", prefix + "big")
+            for n in range(self.settings.partitions):
+                pipeline.hdel(prefix + "fences", f"{STATE}:posts-{n}", f"{PUSH}:posts-{n}")
+        await pipeline.execute()
+
+    def buckets(self) -> RedisBuckets:
+        """The real store."""
+        settings = self.settings
+        return RedisBuckets(
+            self.redis,
+            self._topic_ids,
+            generation=1,
+            buckets=settings.buckets,
+            cap=settings.feed_cap,
+            slack=settings.feed_slack,
+        )
+
+    def sink(self) -> HomeFeedSink:
+        """The real sink."""
+        settings = self.settings
+        return HomeFeedSink(
+            self.buckets(), self._topic_ids, count=settings.buckets, pull_threshold=settings.pull_threshold
+        )
+
+    async def applied(self) -> int:
+        """How many records of ``posts`` are in the feeds, by the lowest fence of each partition."""
+        stored = await self.buckets().fences()
+        return sum(
+            min(bucket.get(f"{PUSH}:{TopicPartition('posts', n)}", (-1, ""))[0] for bucket in stored) + 1
+            for n in range(self.settings.partitions)
+        )
+
+    @asynccontextmanager
+    async def agent(self) -> AsyncIterator[Agent]:
+        """``python -m agents home_feed``, ended with the block."""
+        settings = self.settings
+        environment = {
+            **os.environ,
+            "SHUTTERLOG_HOME": str(self._folder),
+            "KAFKA_BOOTSTRAP": settings.kafka_bootstrap,
+            "REDIS_URL": settings.redis_url,
+            "TOPIC_PREFIX": settings.topic_prefix,
+            "SHUTTERLOG_SLOT": uuid.uuid4().hex[:8],
+        }
+        log = self._folder / "agent.log"
+        with log.open("ab") as output:
+            command = [sys.executable, "-m", "agents", "home_feed"]
+            running = subprocess.Popen(command, env=environment, stdout=output, stderr=output)  # noqa: S603
+        try:
+            yield Agent(running, log)
+        finally:
+            running.send_signal(signal.SIGTERM)
+            try:
+                await asyncio.to_thread(running.wait, 20)
+            except subprocess.TimeoutExpired:
+                running.kill()
+                running.wait()
+
+
+class Agent:
+    """The running agent process."""
+
+    def __init__(self, running: subprocess.Popen[bytes], log: Path) -> None:
+        self._running, self._log = running, log
+        self._deadline = time.monotonic() + _AGENT_SECONDS
+
+    def check(self, moved: bool) -> None:
+        """Raise ``AgentAway`` where it has ended, or does not move anything for a minute."""
+        if moved:
+            self._deadline = time.monotonic() + _AGENT_SECONDS
+        ended = self._running.poll()
+        if ended is not None or time.monotonic() > self._deadline:
+            tail = self._log.read_text(errors="replace")[-2000:]
+            raise AgentAway(f"the agent {'ended' if ended is not None else 'stands still'}: {tail}")
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[Scene]:
+    """A scene with topics and a Redis database of its own, which are removed afterwards."""
+    prefix = f"bench-{uuid.uuid4().hex[:8]}."
+    url = await _free_database(settings.redis_url)
+    own = settings.model_copy(update={"topic_prefix": prefix, "redis_url": url})
+    topics = Topics(own)
+    client = connect(url, seconds=60)
+    with tempfile.TemporaryDirectory(prefix="shutterlog-bench-") as folder:
+        try:
+            await asyncio.to_thread(topics.provision)
+            yield Scene(own, client, Path(folder))
+        finally:
+            await client.flushdb()
+            await client.aclose()
+            admin = AdminClient({"bootstrap.servers": own.kafka_bootstrap})
+            for deleted in admin.delete_topics([own.topic(name) for name in topics.names()]).values():
+                await asyncio.to_thread(deleted.result)
+
+
+async def _free_database(url: str) -> str:
+    """The last logical database that holds nothing, so that nobody's data is touched."""
+    base, _, number = url.rpartition("/")
+    if not number.isdigit():
+        base = url
+    keeper = connect(url)
+    try:
+        count = int(str((await keeper.config_get("databases"))["databases"]))
+    finally:
+        await keeper.aclose()
+    for candidate in range(count - 1, 0, -1):
+        client = connect(f"{base}/{candidate}")
+        try:
+            if not await client.dbsize():
+                return f"{base}/{candidate}"
+        finally:
+            await client.aclose()
+    raise RuntimeError("every logical database of this Redis holds something; a bench needs an empty one")
+
+
+def middle(values: Sequence[float]) -> float:
+    """The median."""
+    ordered = sorted(values)
+    return (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
