@@ -13,7 +13,7 @@ import time
 from typing import Any
 
 from jobs.bench_by_hand import ByCommands, ByLua, drain
-from jobs.bench_scene import FOLLOWERS, PEOPLE, Scene, middle, opened
+from jobs.bench_scene import PEOPLE, Scene, middle, opened
 from sinks.settings import Settings
 
 EVENTS = 40_000
@@ -38,6 +38,7 @@ async def _run(samples: int, events: int) -> dict[str, Any]:
             await scene.forget_posts()
             theirs.append(await asyncio.to_thread(drain, scene.settings, ByLua, events))
         await scene.forget_posts()
+        followers = scene.mean_followers
         naive = await asyncio.to_thread(drain, scene.settings, ByCommands, _NAIVE_EVENTS)
     figure, yardstick = middle(ours), middle(theirs)
     return {
@@ -52,8 +53,8 @@ async def _run(samples: int, events: int) -> dict[str, Any]:
         "yardstick_each": [round(rate) for rate in theirs],
         "naive": round(naive),
         "naive_name": "the same loop with LPUSH and LTRIM per follower, pipelined from Python",
-        "deliveries_per_second": round(figure * FOLLOWERS),
-        "followers": FOLLOWERS,
+        "deliveries_per_second": round(figure * followers),
+        "mean_followers": round(followers, 1),
         "people": PEOPLE,
         "events": events,
     }

@@ -17,6 +17,7 @@ from pathlib import Path
 import redis.asyncio
 from confluent_kafka.admin import AdminClient
 
+from jobs.graphs import make_graph
 from schemas.events import Event, Followed, PostPublished, RenderedMedia, Rendition, Source
 from schemas.ids import snowflake
 from sinks.home_feed import HomeFeedSink
@@ -29,8 +30,10 @@ from streams.home_feed import HOME_FEED
 from streams.records import Record, Span, TopicPartition
 
 AT = 1_700_000_000_000
-PEOPLE, FOLLOWERS = 4_000, 40
-"""Everybody posts and has so many followers: about the mean of SNAP's ego-Facebook (43.7)."""
+PEOPLE, FOLLOWING = 4_000, 50
+"""Everybody posts, and follows up to so many others, by a power law both ways: with repeated pairs left out each has
+some 35 followers in the mean, near to the 43.7 of SNAP's ego-Facebook. Feeds then fill, and are trimmed, at different
+times."""
 _AGENT_SECONDS = 60.0
 
 
@@ -39,16 +42,21 @@ class AgentAway(RuntimeError):
 
 
 class Scene:
-    """Topics and a Redis database of one bench, with a graph of ``PEOPLE`` people whom ``FOLLOWERS`` follow each."""
+    """Topics and a Redis database of one bench, and a graph of ``PEOPLE`` people."""
 
     def __init__(self, settings: Settings, client: redis.asyncio.Redis, folder: Path) -> None:
         self.settings, self.redis, self._folder = settings, client, folder
         self.people = [snowflake(AT + n // 4000, 1, n % 4000) for n in range(PEOPLE)]
         self._topic_ids = Topics(settings).ids()
+        self.graph = make_graph(PEOPLE, seed=1, mean_following=FOLLOWING)
+        self.followers: dict[int, list[int]] = {person: [] for person in self.people}
+        for a, b in zip(self.graph.followers.tolist(), self.graph.followees.tolist(), strict=True):
+            self.followers[self.people[b]].append(self.people[a])
 
-    def followers_of(self, author: int) -> list[int]:
-        """Numbers of those who follow person number ``author``."""
-        return [(author + 1 + 97 * n) % PEOPLE for n in range(FOLLOWERS)]
+    @property
+    def mean_followers(self) -> float:
+        """Deliveries of a post, in the mean: everybody posts as often as everybody else."""
+        return len(self.graph) / PEOPLE
 
     def publication(self, number: int) -> PostPublished:
         """The ``number``-th post, of the size that a post with one picture has."""
@@ -75,15 +83,9 @@ class Scene:
     async def follow(self) -> None:
         """Write the graph to the log, and apply it as the agent would: it then begins with posts alone."""
         events: list[Event] = [
-            Followed(
-                event_id=self.people[author],
-                at=AT,
-                actor_id=self.people[follower],
-                follower_id=self.people[follower],
-                followee_id=self.people[author],
-            )
-            for author in range(PEOPLE)
-            for follower in self.followers_of(author)
+            Followed(event_id=author, at=AT, actor_id=follower, follower_id=follower, followee_id=author)
+            for author, followers in self.followers.items()
+            for follower in followers
         ]
         sink = self.sink()
         reached: dict[TopicPartition, int] = {}
