@@ -45,7 +45,8 @@ class HomeFeedSink:
         self._count = count
         self._pull_threshold = pull_threshold
         self._redone: dict[TopicPartition, int] = {}
-        """Highest offset of pass 2 anywhere, when last seen: below it, a mark that has to be made again is pulled."""
+        """Highest offset that any bucket had seen when the fences were last read. A record up to there may have been
+        marked and pushed before, by a mark that its author's bucket has lost."""
 
     async def fences(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
         stored = await self._buckets.fences()
@@ -56,7 +57,7 @@ class HomeFeedSink:
                 if offset >= 0 and topic_id != self._topic_ids[tp.topic]:
                     raise _remade(tp)
             lowest[tp] = min(offset for offset, _ in held[STATE] + held[PUSH])
-            self._redone[tp] = max(offset for offset, _ in held[PUSH])
+            self._redone[tp] = max(offset for offset, _ in held[STATE] + held[PUSH])
         return lowest
 
     async def apply(self, writes: Sequence[FeedWrite], spans: Spans) -> None:

@@ -17,6 +17,12 @@ from tests.services import SessionServices, begin_session, empty_redis, ignore_s
 SERVICES = pytest.StashKey[SessionServices]()
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How far the deterministic simulation goes."""
+    parser.addoption("--seeds", type=int, default=1000, help="seeds of the simulation (tests/agents -k simulation)")
+    parser.addoption("--seed", type=int, default=None, help="run this one seed of the simulation")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Name the session's folder before workers are started, so that all share it."""
     config.stash[SERVICES] = begin_session()

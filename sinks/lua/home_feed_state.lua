@@ -7,8 +7,8 @@ local answer = {}
 local function counted(author) return redis.call('SCARD', prefix .. 'f:' .. author) end
 
 -- A redelivered record cannot know by which mark pass 2 went before, since that may have been rolled back meanwhile:
--- it is pushed in any case, and pulled as well where it was so marked. `redone`: pass 2 has already run for it somewhere,
--- so that a push there would be skipped: then it has to be pulled too. Readers drop duplicates.
+-- it is pushed in any case, and pulled as well where it was so marked. `redone`: some bucket has already
+-- seen it, so that a push there may be skipped: then it has to be pulled too. Readers drop duplicates.
 local function on_timeline(is_new, author, post, redone)
   if redis.call('SISMEMBER', prefix .. 'd:' .. author, post) == 1 then return 'skip' end
   local timeline, pulled = prefix .. 't:' .. author, prefix .. 'p:' .. author

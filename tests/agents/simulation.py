@@ -345,5 +345,3 @@ def simulate(seed: int, without: Collection[str] = ()) -> tuple[list[str], World
     for worker in world.workers:
         close(worker.task)
     return wrong, world
-
-
