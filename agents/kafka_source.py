@@ -15,7 +15,7 @@ from concurrent.futures import Future
 from queue import SimpleQueue
 from typing import Any, cast
 
-from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, Message
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as KafkaPartition
 
 from agents.positions import Positions, RawBatch, RawRecord
@@ -28,8 +28,10 @@ AHEAD = 2
 """Batches in memory besides the one that is being applied."""
 _POLL_SECONDS = 0.1
 _LAG_SECONDS = 1.0
+_ASK_SECONDS = 10.0
 _FENCES_SECONDS = 0.005
 _ROOM_SECONDS = 0.01
+_HOLD_SECONDS = 1.0
 Fences = Callable[[Collection[TopicPartition]], Awaitable[dict[TopicPartition, int]]]
 Put = Callable[[RawBatch], Coroutine[Any, Any, Any]]
 
@@ -61,7 +63,7 @@ class KafkaSource:
         self._calls: SimpleQueue[tuple[Callable[[], Any], Future[Any]]] = SimpleQueue()
         self._commits: dict[TopicPartition, int] = {}
         self._lag: dict[TopicPartition, int] = {}
-        self._measured = 0.0
+        self._measured = self._asked = 0.0
         self._rewound = False
         self._stopping = threading.Event()
         self._room = threading.Semaphore(AHEAD)
@@ -152,15 +154,33 @@ class KafkaSource:
         """Records of each assigned partition that are in the log, as last heard, and not yet in the sink."""
         return self._lag
 
-    def _measure_lag(self) -> None:
-        """On the source's own thread: the call waits for a ``consume`` that another thread is in."""
-        self._measured = time.monotonic()
+    @property
+    def applied_offsets(self) -> Mapping[TopicPartition, int]:
+        """The last offset in the sink, of each assigned partition."""
         with self._lock:
-            applied = {tp: self._applied.get(tp, -1) for tp in self._positions.last}
+            return {tp: self._applied.get(tp, -1) for tp in self._positions.last}
+
+    def _measure_lag(self) -> None:
+        """On the source's own thread: the call waits for a ``consume`` that another thread is in.
+
+        Now and then the broker itself is asked: what the client remembers of a partition that it does not fetch, for
+        whatever reason, does not move.
+        """
+        self._measured = time.monotonic()
+        ask = self._measured - self._asked >= _ASK_SECONDS
+        if ask:
+            self._asked = self._measured
         behind = {}
-        for tp, offset in applied.items():
-            _, end = self.consumer.get_watermark_offsets(self._kafka(tp), cached=True)
-            behind[tp] = max(0, end - 1 - offset)
+        for tp, offset in self.applied_offsets.items():
+            try:
+                if ask:
+                    _, end = self.consumer.get_watermark_offsets(self._kafka(tp), timeout=1.0)
+                else:
+                    _, end = self.consumer.get_watermark_offsets(self._kafka(tp), cached=True)
+            except KafkaException:
+                ask = False
+                continue
+            behind[tp] = max(0, end - 1 - offset) if end >= 0 else self._lag.get(tp, 0)
         self._lag = behind
 
     def _run(self) -> None:
@@ -219,25 +239,19 @@ class KafkaSource:
         return RawRecord(tp, offset, message.timestamp()[1], message.key(), message.value(), headers)
 
     def _hand_over(self, batch: RawBatch) -> None:
-        """Wait for room. The partitions are paused meanwhile, so that the group still sees this member alive."""
-        if not self._room.acquire(blocking=False):
-            paused = self.consumer.assignment()
-            self.consumer.pause(paused)
-            while not self._room.acquire(timeout=_ROOM_SECONDS):
-                if self._stopping.is_set() or batch.epoch != self.epoch:
-                    break
-                self._make_calls()
-                if self.consumer.poll(0) is not None:
-                    self._rewound = True  # a message slipped out: fetch it again
-            else:
-                asyncio.run_coroutine_threadsafe(self._put(batch), self._loop)
-            self._resume(paused)
-            return
+        """Wait for room. If that takes long, fetching is given up meanwhile, so that the group sees this member alive
+        and can rebalance. (Pausing instead would throw away what is fetched, at every full queue.)"""
+        until = time.monotonic() + _HOLD_SECONDS
+        while not self._room.acquire(timeout=_ROOM_SECONDS):
+            if self._stopping.is_set() or batch.epoch != self.epoch:
+                return
+            self._make_calls()
+            if time.monotonic() > until:
+                if not self._rewound:
+                    self._rewound = True
+                    self.consumer.assign([])
+                self.consumer.poll(0)
         asyncio.run_coroutine_threadsafe(self._put(batch), self._loop)
-
-    def _resume(self, paused: list[KafkaPartition]) -> None:
-        held = {(one.topic, one.partition) for one in self.consumer.assignment()}
-        self.consumer.resume([one for one in paused if (one.topic, one.partition) in held])
 
     def _on_assign(self, consumer: Consumer, partitions: list[KafkaPartition]) -> None:
         """Take the partitions, but fetch nothing yet: the sinks are asked once the rebalance is over, since a store
@@ -247,10 +261,7 @@ class KafkaSource:
             self._unplaced = [
                 TopicPartition(one.topic.removeprefix(self._settings.topic_prefix), one.partition) for one in partitions
             ]
-        for one in partitions:
-            one.offset = OFFSET_END
-        consumer.assign(partitions)
-        consumer.pause(partitions)
+        consumer.assign([])
 
     def _place(self) -> None:
         """Start at the lowest fence of the sinks; Kafka's committed offsets are not asked (but by emitters' sinks)."""
@@ -303,14 +314,13 @@ class KafkaSource:
                 self._assign_from_positions()
 
     def _assign_from_positions(self) -> None:
-        """Assigning anew, rather than seeking, drops all that is fetched already and cannot fail halfway."""
-        partitions = [
-            self._kafka(tp, last + 1 if last >= 0 else OFFSET_BEGINNING) for tp, last in self._positions.last.items()
-        ]
+        """Assigning anew, rather than seeking, drops all that is fetched already and cannot fail halfway. The offsets
+        are plain numbers: for a logical one (beginning, end) librdkafka has to ask the broker first, and a partition
+        that was paused or assigned again meanwhile was seen to stand still for ever."""
+        partitions = [self._kafka(tp, last + 1) for tp, last in self._positions.last.items()]
         self.consumer.assign(partitions)
-        self.consumer.resume(partitions)
 
-    def _kafka(self, tp: TopicPartition, offset: int = OFFSET_BEGINNING) -> KafkaPartition:
+    def _kafka(self, tp: TopicPartition, offset: int = 0) -> KafkaPartition:
         return KafkaPartition(self._settings.topic(tp.topic), tp.partition, offset)
 
 

@@ -1,31 +1,44 @@
-"""Ends a worker that stands still while its lag grows: something in it is stuck, and a new process is not."""
+"""Ends a worker that stands still while there is work: something in it is stuck, and a new process is not."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+
+from streams.records import TopicPartition
+
+PATIENCE = 5
+"""One partition may stand still this many times longer than the whole worker, since others may be before it."""
 
 
 class Stalled(Exception):
-    """The worker stood still too long."""
+    """The worker, or one of its partitions, stood still too long."""
 
 
 @dataclass
 class Watchdog:
-    """Fed with (applied so far, lag) at any pace; ``clock`` gives seconds. Waiting for a store is no stall."""
+    """Fed with what is applied and what lags, at any pace; ``clock`` gives seconds. Waiting for a store is no stall."""
 
     seconds: float
     clock: Callable[[], float]
-    _still_since: float = field(default=0.0, init=False)
-    _applied: int = field(default=-1, init=False)
-    _lag: int = field(default=0, init=False)
+    _seen: dict[TopicPartition, tuple[int, float]] = field(default_factory=dict, init=False)
+    _moved: float | None = field(default=None, init=False)
 
-    def look(self, applied: int, lag: int, waiting: bool) -> None:
-        """Raises ``Stalled`` where nothing was applied for ``seconds`` although the lag has grown."""
+    def look(self, applied: Mapping[TopicPartition, int], lag: Mapping[TopicPartition, int], waiting: bool) -> None:
+        """``applied`` is the last offset in the sink. Raises ``Stalled`` where nothing moved for ``seconds`` although
+        something lags, or where one partition that lags did not for ``PATIENCE`` times that."""
         now = self.clock()
-        if applied != self._applied or waiting or lag == 0:
-            self._applied, self._lag, self._still_since = applied, lag, now
-        elif now - self._still_since > self.seconds and lag > self._lag:
-            raise Stalled(
-                f"nothing applied for {now - self._still_since:.0f} s while the lag grew from {self._lag} to {lag}"
-            )
+        seen = {}
+        for tp, offset in applied.items():
+            before, since = self._seen.get(tp, (None, now))
+            still = before == offset and lag.get(tp, 0) > 0 and not waiting
+            seen[tp] = (offset, since if still else now)
+        self._seen = seen
+        lagging = [tp for tp in seen if lag.get(tp, 0) > 0]
+        if self._moved is None or not lagging or any(seen[tp][1] == now for tp in seen if lag.get(tp, 0) > 0):
+            self._moved = now
+        if now - self._moved > self.seconds:
+            raise Stalled(f"nothing applied for {now - self._moved:.0f} s with {sum(lag.values())} records to apply")
+        for tp in lagging:
+            if now - seen[tp][1] > PATIENCE * self.seconds:
+                raise Stalled(f"{tp} stands at {seen[tp][0]} since {now - seen[tp][1]:.0f} s, {lag[tp]} records behind")

@@ -71,7 +71,6 @@ class Fed:
         # Values pass through an agent's channel as they are; its types know of Kafka's messages only.
         self.channel = cast(Any, app.channel(maxsize=AHEAD + 2))
         self.delivery: Delivery[Any] | None = None
-        self.applied = 0
 
         async def agent(stream: faust.StreamT[RawBatch]) -> None:
             async for batch in stream:
@@ -87,7 +86,6 @@ class Fed:
                 raise RuntimeError("a batch came before its sink was open")
             with self.gauges.seconds.time():
                 await self.delivery.deliver(batch)
-            self.applied += len(batch.records)
         except Exception as error:
             die(error)
 
@@ -112,7 +110,7 @@ class Fed:
         for tp, records in lag.items():
             self.gauges.lag(str(tp), records)
         waiting = self.delivery is None or self.delivery.waiting
-        self.watchdog.look(self.applied, sum(lag.values()), waiting)
+        self.watchdog.look(self.source.applied_offsets, lag, waiting)
 
 
 def build_app(settings: Settings, groups: Sequence[Group], slot: str) -> faust.App:
