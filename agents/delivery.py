@@ -103,6 +103,8 @@ class Delivery(Generic[Write]):
     gauges: Gauges
     pause: Callable[[int], Awaitable[None]]
     limits: Limits = field(default_factory=Limits)
+    """How much poison; what the view refuses is counted apart, so that each count sees the records in their order."""
+    refusal_limits: Limits = field(default_factory=Limits)
     waiting: bool = field(default=False, init=False)
     """A store is away, and the partition is held for it."""
 
@@ -149,6 +151,7 @@ class Delivery(Generic[Write]):
                 self.gauges.happened("poison")
                 await self._bury(batch, raw, str(poison), "", None)
             else:
+                self.limits.count(False)
                 records.append(Record(raw.tp, raw.offset, raw.timestamp, event))
         return records
 
@@ -162,19 +165,19 @@ class Delivery(Generic[Write]):
                 writes += await self._projected_alone(batch, record)
             return writes
         for _ in records:
-            self.limits.count(False)
+            self.refusal_limits.count(False)
         return writes
 
     async def _projected_alone(self, batch: RawBatch, record: Record) -> list[Write]:
         try:
             writes = self.view.project([record])
         except Exception as refusal:
-            self.limits.count(True)
+            self.refusal_limits.count(True)
             self.gauges.happened("refused")
             raw = next(raw for raw in batch.records if (raw.tp, raw.offset) == (record.tp, record.offset))
             await self._bury(batch, raw, str(refusal), traceback.format_exc(), self.view.name)
             return []
-        self.limits.count(False)
+        self.refusal_limits.count(False)
         return writes
 
     async def _bury(self, batch: RawBatch, raw: RawRecord, error: str, stack: str, view: str | None) -> None:
