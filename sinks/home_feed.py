@@ -44,9 +44,6 @@ class HomeFeedSink:
         self._topic_ids = topic_ids
         self._count = count
         self._pull_threshold = pull_threshold
-        self._redone: dict[TopicPartition, int] = {}
-        """Highest offset that any bucket had seen when the fences were last read. A record up to there may have been
-        marked and pushed before, by a mark that its author's bucket has lost."""
 
     async def fences(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
         stored = await self._buckets.fences()
@@ -57,7 +54,6 @@ class HomeFeedSink:
                 if offset >= 0 and topic_id != self._topic_ids[tp.topic]:
                     raise _remade(tp)
             lowest[tp] = min(offset for offset, _ in held[STATE] + held[PUSH])
-            self._redone[tp] = max(offset for offset, _ in held[STATE] + held[PUSH])
         return lowest
 
     async def apply(self, writes: Sequence[FeedWrite], spans: Spans) -> None:
@@ -84,7 +80,7 @@ class HomeFeedSink:
     async def _first_pass(
         self, writes: Sequence[FeedWrite], spans: Spans, index: dict[TopicPartition, int]
     ) -> tuple[dict[Mark, str], dict[int, list[int]]]:
-        """What to do with each FanOut, and how many followers each author has in each bucket."""
+        """'push' or 'skip' for each FanOut, and how many followers each author has in each bucket."""
         drafts: list[list[Argument]] = [[] for _ in range(self._count)]
         fan_outs: list[list[FanOut]] = [[] for _ in range(self._count)]
         authors: dict[int, None] = {}
@@ -97,8 +93,7 @@ class HomeFeedSink:
                 case FanOut():
                     authors[write.author] = None
                     home = self._bucket(write.author)
-                    redone = "1" if write.mark.offset <= self._redone.get(write.mark.tp, -1) else "0"
-                    drafts[home] += ("T", *at, write.author, write.post, redone)
+                    drafts[home] += ("T", *at, write.author, write.post)
                     fan_outs[home].append(write)
                 case Withdraw():
                     authors[write.author] = None
@@ -152,7 +147,7 @@ class HomeFeedSink:
                     cut(n, {**position, write.mark.tp: write.mark.offset - 1})
                 draft.writes += arguments
                 draft.cost += cost
-                draft.pushes += arguments[0] == "P"
+                draft.pushes += isinstance(write, FanOut)
                 if isinstance(write, Follow | Unfollow):
                     source = str(TopicPartition("posts", write.mark.tp.partition))
                     fence = timelines[write.followee].fence
@@ -184,24 +179,18 @@ class HomeFeedSink:
                 if count:
                     yield n, 4 * count, ("W", i, offset, write.author, write.post)
             return
-        home, total, mark = self._bucket(write.author), sum(in_buckets), marks[write.mark]
+        if marks[write.mark] == "skip":
+            return
+        total = sum(in_buckets)
         level: tuple[Argument, ...] = ()
-        if mark == "push" and total >= self._pull_threshold:
+        if total >= self._pull_threshold:
             level = ("L", write.author, "1")
-        elif mark in ("pull", "both") and total < CALM * self._pull_threshold:
+        elif total < CALM * self._pull_threshold:
             level = ("L", write.author, "0")
         for n, count in enumerate(in_buckets):
-            arguments: tuple[Argument, ...] = ()
-            pushed = mark in ("push", "both") and count > 0
-            if pushed:
-                arguments = ("P", i, offset, write.author, write.post)
-            if mark in ("pull", "both"):
-                # Not fenced, since a record whose pushes are done may have to be marked anew.
-                arguments += ("Q", write.author)
-            if n == home:
-                arguments += level
-            if arguments:
-                yield n, 1 + count * pushed, arguments
+            if count:
+                cost = 1 if total >= self._pull_threshold else count
+                yield n, cost, (*level, "P", i, offset, write.author, write.post)
 
     def _bucket(self, user_id: int) -> int:
         return bucket_of(user_id, self._count)

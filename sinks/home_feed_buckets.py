@@ -1,9 +1,9 @@
 """The buckets of the home feed in Redis: scripts that check the fences, apply writes and move the fences, atomically.
 
 Keys of bucket 5 of generation 1, all under ``hf1:{5}:`` (the braces keep a bucket on one node of a cluster):
-``h:USER`` feed · ``o:USER`` whom they follow · ``f:AUTHOR`` their followers who live in this bucket · ``pulled``
-authors with pulled posts · ``floors`` · ``fences``; and in the author's own bucket ``t:AUTHOR`` timeline ·
-``p:AUTHOR`` its pulled posts · ``d:AUTHOR`` deleted posts · ``big`` authors who are pulled from now on.
+``h:USER`` feed · ``o:USER`` whom they follow · ``f:AUTHOR`` their followers who live in this bucket · ``big`` authors
+who are pulled from now on · ``pulled`` authors with posts that were not pushed here · ``floors`` · ``fences``; and in
+the author's own bucket ``t:AUTHOR`` timeline · ``d:AUTHOR`` deleted posts.
 """
 
 from __future__ import annotations

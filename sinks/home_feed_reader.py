@@ -74,8 +74,8 @@ class HomeFeedReader:
         pipeline = self._redis.pipeline(transaction=False)
         for author in authors:
             prefix = self._prefix(author)
-            pipeline.lrange(f"{prefix}p:{author}", 0, -1)
-            pipeline.hget(f"{prefix}floors", f"p{author}")
+            pipeline.lrange(f"{prefix}t:{author}", 0, -1)
+            pipeline.hget(f"{prefix}floors", f"t{author}")
         answers = await pipeline.execute()
         return {
             author: ({int(post) for post in posts}, int(floor or 0))

@@ -1,14 +1,20 @@
 -- Pass 2: feeds (h:user).
 --
 -- Writes: P i offset author post · W i offset author post · R i offset follower followee floor n id... ·
--- Q author (has pulled posts) · L author 0|1 (is to be pulled from now on; in the author's own bucket)
+-- L author 0|1 (from here on the author's posts are pulled, or pushed again)
 -- GROUP first: pushes are gathered by follower, so that each feed is touched once; it pays in large calls only.
 --
--- Invariant kept here: a feed holds every post above its floor, of every author in o:user.
+-- Invariants kept here: a feed holds every post above its floor of every author in o:user, except of those in `pulled`,
+-- whose timelines readers merge; and who is not pushed to is in `pulled` at the same moment. Whether to push or to pull is
+-- decided in each bucket by what that bucket itself holds, so that no loss of another one can make the two disagree.
 local group = take() == '1'
 local pushes, order = {}, {}
 
 local function fan_out(author, post)
+  if redis.call('SISMEMBER', prefix .. 'big', author) == 1 then
+    redis.call('SADD', prefix .. 'pulled', author)
+    return
+  end
   for _, follower in ipairs(redis.call('SMEMBERS', prefix .. 'f:' .. author)) do
     if not group then
       push(prefix .. 'h:' .. follower, follower, post)
@@ -56,9 +62,7 @@ end
 
 local kind = take()
 while kind do
-  if kind == 'Q' then
-    redis.call('SADD', prefix .. 'pulled', take())
-  elseif kind == 'L' then
+  if kind == 'L' then
     local author, big = take(), take()
     redis.call(big == '1' and 'SADD' or 'SREM', prefix .. 'big', author)
   else

@@ -72,8 +72,8 @@ class MemoryBuckets:
         floor = self._floor(own, str(user))
         for author in own.sets[f"o:{user}"] & own.sets["pulled"]:
             home = self.buckets[bucket_of(int(author), len(self.buckets))]
-            ids |= set(home.lists[f"p:{author}"])
-            floor = max(floor, self._floor(home, f"p{author}"))
+            ids |= set(home.lists[f"t:{author}"])
+            floor = max(floor, self._floor(home, f"t{author}"))
         return Skeleton(sorted((int(i) for i in ids if i > floor), reverse=True), int(floor or 0))
 
     def _floor(self, bucket: Bucket, name: str) -> str:
@@ -138,7 +138,7 @@ class MemoryBuckets:
             i, offset, a, b = int(next(rest)), int(next(rest)), str(next(rest)), str(next(rest))
             is_new = offset > fence[i]
             if kind == "T":
-                marks.append(self._on_timeline(bucket, is_new, a, b, next(rest) == "1"))
+                marks.append(self._on_timeline(bucket, is_new, a, b))
             elif not is_new:
                 continue
             elif kind == "F":
@@ -148,29 +148,18 @@ class MemoryBuckets:
                 bucket.sets[f"f:{b}"].discard(a)
                 bucket.sets[f"o:{a}"].discard(b)
             elif kind == "X":
-                for name in (f"t:{a}", f"p:{a}"):
-                    bucket.lists[name] = [post for post in bucket.lists[name] if post != b]
+                bucket.lists[f"t:{a}"] = [post for post in bucket.lists[f"t:{a}"] if post != b]
                 bucket.sets[f"d:{a}"].add(b)
         return Reply("ok", (), marks)
 
-    def _on_timeline(self, bucket: Bucket, is_new: bool, author: str, post: str, redone: bool) -> str:
+    def _on_timeline(self, bucket: Bucket, is_new: bool, author: str, post: str) -> str:
         if post in bucket.sets[f"d:{author}"]:
             return "skip"
         if is_new:
             if post in bucket.lists[f"t:{author}"]:
                 return "skip"
             self._lpush(bucket, f"t:{author}", f"t{author}", [post])
-            if not redone:
-                if author not in bucket.sets["big"]:
-                    return "push"
-                self._lpush(bucket, f"p:{author}", f"p{author}", [post])
-                return "pull"
-        if post in bucket.lists[f"p:{author}"]:
-            return "both"
-        if not redone:
-            return "push"
-        self._lpush(bucket, f"p:{author}", f"p{author}", [post])
-        return "both"
+        return "push"
 
     def _push(self, bucket: Bucket, fence: dict[int, int], rest: Iterator[Argument]) -> None:
         group = next(rest) == "1"
@@ -182,16 +171,15 @@ class MemoryBuckets:
             gathered.clear()
 
         for kind in rest:
-            if kind == "Q":
-                bucket.sets["pulled"].add(str(next(rest)))
-                continue
             if kind == "L":
                 author, big = str(next(rest)), next(rest)
                 (bucket.sets["big"].add if big == "1" else bucket.sets["big"].discard)(author)
                 continue
             i, offset, a, b = int(next(rest)), int(next(rest)), str(next(rest)), str(next(rest))
             is_new = offset > fence[i]
-            if kind == "P" and is_new:
+            if kind == "P" and is_new and a in bucket.sets["big"]:
+                bucket.sets["pulled"].add(a)
+            elif kind == "P" and is_new:
                 for follower in bucket.sets[f"f:{a}"]:
                     gathered.setdefault(follower, []).append(b)
                 if not group:
