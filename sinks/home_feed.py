@@ -165,7 +165,11 @@ class HomeFeedSink:
         counts: dict[int, list[int]],
         timelines: dict[int, Timeline],
     ) -> Iterator[tuple[int, int, Sequence[Argument]]]:
-        """(bucket, cost in deliveries, arguments) of one write; each bucket at most once."""
+        """(bucket, cost in deliveries, arguments) of one write; each bucket at most once.
+
+        A post goes to buckets without followers too: the counts are of pass 1, and where another worker has gone on
+        since (and the author's bucket was rolled back), there can be a follower by now whose backfill missed it.
+        """
         offset = write.mark.offset
         if isinstance(write, Follow | Unfollow):
             timeline = timelines[write.followee]
@@ -176,8 +180,7 @@ class HomeFeedSink:
         in_buckets = counts[write.author]
         if isinstance(write, Withdraw):
             for n, count in enumerate(in_buckets):
-                if count:
-                    yield n, 4 * count, ("W", i, offset, write.author, write.post)
+                yield n, 1 + 4 * count, ("W", i, offset, write.author, write.post)
             return
         if marks[write.mark] == "skip":
             return
@@ -188,9 +191,8 @@ class HomeFeedSink:
         elif total < CALM * self._pull_threshold:
             level = ("L", write.author, "0")
         for n, count in enumerate(in_buckets):
-            if count:
-                cost = 1 if total >= self._pull_threshold else count
-                yield n, cost, (*level, "P", i, offset, write.author, write.post)
+            cost = 1 if total >= self._pull_threshold else 1 + count
+            yield n, cost, (*level, "P", i, offset, write.author, write.post)
 
     def _bucket(self, user_id: int) -> int:
         return bucket_of(user_id, self._count)
