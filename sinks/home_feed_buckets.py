@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any, NamedTuple, Protocol
 
+from redis.exceptions import NoScriptError
+
 from sinks.redis import Redis, reaching_redis
 from streams.records import Spans
 
@@ -82,7 +84,7 @@ class RedisBuckets:
             if not self._digests:
                 await self._load()
             replies = await self._evaluate(calls)
-            if any(isinstance(reply, Exception) and "NOSCRIPT" in str(reply).upper() for reply in replies):
+            if any(isinstance(reply, NoScriptError) for reply in replies):
                 # A restarted Redis has forgotten its scripts. Those calls did nothing; the fences make repeating
                 # the others harmless, but their answers would be lost, so only the refused ones are made again.
                 await self._load()
