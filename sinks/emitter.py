@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
 
-from confluent_kafka import Consumer, KafkaException
+from confluent_kafka import OFFSET_INVALID, Consumer, KafkaException
 from confluent_kafka import TopicPartition as KafkaPartition
 
 from schemas.events import Event
@@ -57,7 +57,8 @@ class ConsumerCommits:
 
     ``run`` calls a function where the consumer can be used, and gives its answer. Where another thread polls the
     consumer without pause that has to be the polling thread itself: confluent-kafka lets one thread at a time into a
-    consumer, and not in the order of asking.
+    consumer, and not in the order of asking. ``holds`` says there whether a partition is (still) this member's, and
+    ``moved`` hears there of every commit.
     """
 
     def __init__(
@@ -66,39 +67,67 @@ class ConsumerCommits:
         settings: Settings,
         timeout_seconds: float = 10.0,
         run: Callable[[Callable[[], Any]], Awaitable[Any]] = asyncio.to_thread,
+        holds: Callable[[TopicPartition], bool] = lambda tp: True,
+        moved: Callable[[Mapping[TopicPartition, int]], None] = lambda offsets: None,
     ) -> None:
+        """Each call ends within ``timeout_seconds``; one that came too late may still have its effect."""
         self._run = run
         self._consumer = consumer
         self._prefix = settings.topic_prefix
         self._timeout_seconds = timeout_seconds
+        self._holds = holds
+        self._moved = moved
+        self._known: dict[TopicPartition, int] = {}
 
     async def committed(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
         """The last offset committed for each of ``partitions``."""
-        if not partitions:
-            return {}
-        asked = [KafkaPartition(self._prefix + tp.topic, tp.partition) for tp in partitions]
-        found = await self._run(lambda: self._committed(asked))
-        # Kafka gives the next offset to read, or a negative one for none.
-        return {tp: max(one.offset, 0) - 1 for tp, one in zip(partitions, found, strict=True)}
+        found: dict[TopicPartition, int] = {}
+        if partitions:
+            found = await self._within(lambda: self._committed(list(partitions)))
+        return found
 
     async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Commit ``offsets`` and wait for the broker."""
+        """Commit ``offsets`` and wait for the broker. What is committed already, or further, stays as it is."""
         if offsets:
-            wanted = [KafkaPartition(self._prefix + tp.topic, tp.partition, last + 1) for tp, last in offsets.items()]
-            await self._run(lambda: self._commit(wanted))
+            await self._within(lambda: self._commit(offsets))
 
-    def _committed(self, asked: list[KafkaPartition]) -> list[KafkaPartition]:
+    async def _within(self, call: Callable[[], Any]) -> Any:
         try:
-            found = self._consumer.committed(asked, timeout=self._timeout_seconds)
+            async with asyncio.timeout(self._timeout_seconds):
+                return await self._run(call)
+        except TimeoutError as error:
+            raise StoreAway(f"Kafka's coordinator did not answer within {self._timeout_seconds:g} s") from error
+
+    def _committed(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
+        asked = [self._kafka(tp) for tp in partitions]
+        try:
+            answer = _checked(self._consumer.committed(asked, timeout=self._timeout_seconds))
         except (KafkaException, RuntimeError) as error:  # RuntimeError: the consumer was closed meanwhile
             raise StoreAway(f"Kafka did not give the committed offsets: {error}") from error
-        return _checked(found)
+        # Kafka gives the next offset to read, or a negative one for none.
+        found = {tp: max(one.offset, 0) - 1 for tp, one in zip(partitions, answer, strict=True)}
+        self._known.update(found)
+        return found
 
-    def _commit(self, wanted: list[KafkaPartition]) -> None:
+    def _commit(self, offsets: Mapping[TopicPartition, int]) -> None:
+        # The group takes a member's word for any partition, also for one that has gone on to another member, or has
+        # come back from one: a batch of before, that is still under way here, would then undo what came after it.
+        lost = [tp for tp in offsets if not self._holds(tp)]
+        if lost:
+            raise StoreAway(f"{', '.join(map(str, lost))}: not this member's any more")
+        higher = {tp: last for tp, last in offsets.items() if last > self._known.get(tp, -1)}
+        if not higher:
+            return
         try:
+            wanted = [self._kafka(tp, last + 1) for tp, last in higher.items()]
             _checked(self._consumer.commit(offsets=wanted, asynchronous=False) or [])
         except (KafkaException, RuntimeError) as error:
             raise StoreAway(f"Kafka did not take the commit: {error}") from error
+        self._known.update(higher)
+        self._moved(higher)
+
+    def _kafka(self, tp: TopicPartition, offset: int = OFFSET_INVALID) -> KafkaPartition:
+        return KafkaPartition(self._prefix + tp.topic, tp.partition, offset)
 
 
 def _checked(partitions: list[KafkaPartition]) -> list[KafkaPartition]:
@@ -121,6 +150,50 @@ class MemoryCommits:
     async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
         """Remember ``offsets``."""
         self.offsets.update(offsets)
+
+
+class JoinedCommits:
+    """The commits of several tasks, brought together: one is under way at a time, and takes along all that has come in
+    meanwhile. An async context manager; leaving it waits for what is under way, and drops it where it is left in anger.
+    """
+
+    def __init__(self, commits: Commits) -> None:
+        self._commits = commits
+        self._one_at_a_time = asyncio.Lock()
+        self._wanted: dict[TopicPartition, int] = {}
+        self._next: asyncio.Task[None] | None = None
+        self._turns: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        for turn in self._turns:
+            if kind is not None:
+                turn.cancel()
+        await asyncio.gather(*self._turns, return_exceptions=True)
+
+    def commit(self, tp: TopicPartition, offset: int) -> asyncio.Future[None]:
+        """Done once ``offset`` of ``tp`` is committed; fails as the commit that takes it along."""
+        self._wanted[tp] = offset
+        if self._next is None:
+            self._next = asyncio.create_task(self._commit())
+            self._turns.add(self._next)
+            self._next.add_done_callback(self._turns.discard)
+        done = asyncio.shield(self._next)
+        done.add_done_callback(_heard)
+        return done
+
+    async def _commit(self) -> None:
+        async with self._one_at_a_time:
+            wanted, self._wanted, self._next = self._wanted, {}, None
+            await self._commits.commit(wanted)
+
+
+def _heard(done: asyncio.Future[None]) -> None:
+    """Who has met another failure meanwhile does not ask for this one, and asyncio would log that."""
+    if not done.cancelled():
+        done.exception()
 
 
 Write = TypeVar("Write", bound=Marked)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from schemas.events import RenderedMedia, Rendition, UploadCompleted
-from sinks.emitter import Commits, Emits, EmitterSink
+from sinks.emitter import Commits, Emits, EmitterSink, JoinedCommits
 from sinks.errors import StoreAway
 from sinks.object_store import NoSuchObject, ObjectStore, rendition_key
 from sinks.pictures import Rejected, Rendered, too_large
@@ -41,9 +41,9 @@ class RenderingSink(EmitterSink[Render]):
 
     ``concurrency`` bounds the uploads in memory at once: one more than the pool has workers keeps these busy while
     files come and go. A batch can take minutes, so each upload is emitted and committed as soon as it is done: a slow
-    one holds back only its own partition, and a crash repeats at most one upload for each partition. Any file, however
-    broken, ends as an event; only ``StoreAway`` (Kafka, the object store) holds the partition, and its posts stay
-    "processing".
+    one holds back only its own partition, and a crash repeats at most the upload in hand and the one before it for each
+    partition. Any file, however broken, ends as an event; only ``StoreAway`` (Kafka, the object store) holds the
+    partition, and its posts stay "processing".
     """
 
     def __init__(
@@ -66,22 +66,42 @@ class RenderingSink(EmitterSink[Render]):
         self._pause_seconds = pause_seconds
 
     async def emit(self, writes: Sequence[Render]) -> None:
-        """Render and emit ``writes``, committing as it goes. Raises ``StoreAway`` once all partitions have stopped."""
+        """Render and emit ``writes``, committing as it goes. Raises ``StoreAway`` once all partitions have stopped,
+        which they do after the upload in hand: a batch is long, and its other uploads need the same stores."""
+        if not writes:
+            return
         lanes: dict[TopicPartition, list[Render]] = {}
         for write in writes:
             lanes.setdefault(write.mark.tp, []).append(write)
-        ends = await asyncio.gather(*map(self._emit_in_order, lanes.values()), return_exceptions=True)
-        failures = [end for end in ends if isinstance(end, BaseException)]
+        failures: list[BaseException] = []
+        async with JoinedCommits(self._commits) as commits:
+            working = (self._emit_in_order(lane, commits, failures) for lane in lanes.values())
+            ends = await asyncio.gather(*working, return_exceptions=True)
+        failures += [end for end in ends if end is not None]
         # A failure that nobody foresaw tells more than a store that is away, and has to be told.
         for failure in sorted(failures, key=lambda failure: isinstance(failure, StoreAway)):
             raise failure
 
-    async def _emit_in_order(self, lane: Sequence[Render]) -> None:
-        for render in lane:
-            async with self._free:
-                outcome = await self._outcome(render.upload)
-            await self._producer.produce_many(said(render, outcome))
-            await self._commits.commit({render.mark.tp: render.mark.offset})
+    async def _emit_in_order(
+        self, lane: Sequence[Render], commits: JoinedCommits, failures: list[BaseException]
+    ) -> None:
+        """Emit ``lane`` until one fails, here or in another lane. The next upload is begun while the last one is
+        committed, and emitted when that is done."""
+        try:
+            committed: asyncio.Future[None] | None = None
+            for render in lane:
+                if failures:
+                    break
+                async with self._free:
+                    outcome = await self._outcome(render.upload)
+                if committed is not None:
+                    await committed
+                await self._producer.produce_many(said(render, outcome))
+                committed = commits.commit(render.mark.tp, render.mark.offset)
+            if committed is not None:
+                await committed
+        except Exception as failure:
+            failures.append(failure)
 
     async def _outcome(self, upload: UploadCompleted) -> RenderedMedia | Refusal:
         try:
