@@ -37,7 +37,8 @@ class Group:
 
 def emitter_commits(source: KafkaSource, settings: Settings) -> ConsumerCommits:
     """The committed offsets of the group that ``source`` reads for, which are an emitter's fences."""
-    return ConsumerCommits(source.consumer, settings, run=source.on_thread)
+    source.commits_for_monitors = False
+    return ConsumerCommits(source.consumer, settings, run=source.on_thread, holds=source.holds, moved=source.committed)
 
 
 def table_group(view: View[Any]) -> Group:

@@ -65,6 +65,8 @@ class KafkaSource:
         self._lag: dict[TopicPartition, int] = {}
         self._measured = self._asked = 0.0
         self._rewound = False
+        self.commits_for_monitors = True
+        """False where the sink commits by itself: one of ours, said later of an earlier batch, would undo its own."""
         self._stopping = threading.Event()
         self._room = threading.Semaphore(AHEAD)
         self._thread = threading.Thread(target=self._run, name=f"source-{group}", daemon=True)
@@ -110,6 +112,16 @@ class KafkaSource:
         self._calls.put((call, answer))
         return await asyncio.wrap_future(answer)
 
+    def holds(self, tp: TopicPartition) -> bool:
+        """Whether ``tp`` is assigned to this member."""
+        with self._lock:
+            return tp in self._positions.last or tp in self._unplaced
+
+    def committed(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """The sink commits by itself, and has come this far: maybe in the middle of a batch."""
+        with self._lock:
+            self._applied.update({tp: offset for tp, offset in offsets.items() if tp in self._positions.last})
+
     def _make_calls(self) -> None:
         while not self._calls.empty():
             call, answer = self._calls.get_nowait()
@@ -138,7 +150,8 @@ class KafkaSource:
         """Commit, for lag monitors only. Nothing is read from these offsets but by emitters, who commit themselves."""
         with self._lock:
             self._applied.update({tp: span.last for tp, span in spans.items()})
-            self._commits.update({tp: span.last for tp, span in spans.items() if span.last > span.prior})
+            if self.commits_for_monitors:
+                self._commits.update({tp: span.last for tp, span in spans.items() if span.last > span.prior})
 
     def _commit(self) -> None:
         with self._lock:

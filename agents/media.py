@@ -8,8 +8,8 @@ from agents.stores import Stores
 from sinks.rendering import RenderingSink
 from streams.rendering import MEDIA as VIEW
 
-BATCH_EVENTS = 16
-"""A picture takes some 100 ms, and a batch is what has to be done over after a crash."""
+BATCH_EVENTS = 500
+"""Most records are no uploads and need no work; uploads are committed one by one, however long their batch takes."""
 
 
 async def open_sink(stores: Stores, source: KafkaSource) -> RenderingSink:
