@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -165,7 +166,7 @@ async def test_many_followers_are_pulled(world: World) -> None:
 
 
 async def test_a_redelivered_batch_with_other_boundaries_changes_nothing(world: World) -> None:
-    writes = [follow(0, B, A), fan_out(0, A, 0), fan_out(1, A, 1), follow(1, C, A), withdraw(2, A, 0)]
+    writes: list[FeedWrite] = [follow(0, B, A), fan_out(0, A, 0), fan_out(1, A, 1), follow(1, C, A), withdraw(2, A, 0)]
     await world.apply(writes)
     before = [await world.feed(person) for person in PEOPLE]
     world.reached = {POSTS: -1, GRAPH: -1}
@@ -239,7 +240,7 @@ async def test_memory_and_redis_hold_the_same(seed: int, memory: World, real: Wo
     assert isinstance(real.buckets, RedisBuckets)
     held = contents(memory.buckets)
     assert [fences for fences, *_ in held] == await real.buckets.fences()
-    redis = real.buckets._redis
+    redis: Any = real.buckets._redis
     for n, (_, floors, lists, sets) in enumerate(held):
         prefix = f"hf1:{{{n}}}:"
         assert {k.decode(): v.decode() for k, v in (await redis.hgetall(prefix + "floors")).items()} == floors
