@@ -7,11 +7,12 @@ applied and a crash before its backfill would lose posts, and so would a push th
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
+from schemas.ids import MAX_ID
 from sinks.errors import FenceBehind, LogRemade
-from sinks.home_feed_buckets import PUSH, STATE, Argument, Buckets, Call, Reply, Timeline
+from sinks.home_feed_buckets import PUSH, STATE, Buckets, Call, Reply, Timeline, Word, packed
 from streams.buckets import bucket_of
 from streams.home_feed import FanOut, FeedWrite, Follow, Unfollow, Withdraw
 from streams.records import Span, Spans, TopicPartition
@@ -19,21 +20,37 @@ from streams.views import Mark
 
 CALL_COST = 8_000
 """Deliveries after which a call is cut, so that Redis is held for a few ms only."""
-GROUP_FROM = 100
-"""Posts in a call from which gathering the pushes by follower pays."""
 CALM = 0.8
 """A pulled author is pushed again below this share of the threshold: hysteresis."""
 
 
-@dataclass
-class _Draft:
-    """The pass-2 calls of one bucket, in the making."""
+_AUTHORS = 100_000
+"""Authors whose number of followers is remembered."""
 
-    calls: list[Call] = field(default_factory=list)
-    writes: list[Argument] = field(default_factory=list)
-    limits: dict[str, int] = field(default_factory=dict)
-    cost: int = 0
-    pushes: int = 0
+
+@dataclass
+class _Round:
+    """One pass-2 call to every bucket, in the making: posts and withdrawals for all, follows for one bucket each."""
+
+    count: int
+    posts: list[Word] = field(default_factory=list)
+    withdrawn: list[bytes] = field(default_factory=list)
+    follows: list[list[bytes]] = field(init=False)
+    limits: list[dict[str, int]] = field(init=False)
+    costs: list[float] = field(init=False)
+    cost: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.follows = [[] for _ in range(self.count)]
+        self.limits = [{} for _ in range(self.count)]
+        self.costs = [0.0] * self.count
+
+    def calls(self, spans: Spans) -> list[Call]:
+        """Posts before withdrawals, and both before follows, whose backfills drop the duplicates of the posts."""
+        shared = [packed(("P", *self.posts)), *self.withdrawn] if self.posts else self.withdrawn
+        return [
+            Call(n, PUSH, spans, tuple(self.limits[n].items()), [*shared, *self.follows[n]]) for n in range(self.count)
+        ]
 
 
 class HomeFeedSink:
@@ -44,8 +61,12 @@ class HomeFeedSink:
         self._topic_ids = topic_ids
         self._count = count
         self._pull_threshold = pull_threshold
+        self._followers: dict[int, int] = {}
+        """How many follow an author, as counted. It decides nothing but when posts are pulled, and who applies an
+        author's posts also applies the follows of that author; so it is kept until one comes."""
 
     async def fences(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        self._followers.clear()
         stored = await self._buckets.fences()
         lowest: dict[TopicPartition, int] = {}
         for tp in partitions:
@@ -59,13 +80,12 @@ class HomeFeedSink:
     async def apply(self, writes: Sequence[FeedWrite], spans: Spans) -> None:
         index = {tp: n for n, tp in enumerate(spans, 1)}
         if not writes and all(span.prior == span.last for span in spans.values()):
-            await self._call([Call(b, PUSH, spans, (), ("0",)) for b in range(self._count)], spans)
+            await self._call([Call(b, PUSH, spans, (), ()) for b in range(self._count)], spans)
             return
-        marks, counts = await self._first_pass(writes, spans, index)
+        skipped, followers = await self._first_pass(writes, spans, index)
         timelines = await self._timelines(writes)
-        drafts = self._second_pass(writes, spans, index, marks, counts, timelines)
-        for n in range(max(len(draft.calls) for draft in drafts)):
-            await self._call([draft.calls[n] for draft in drafts if n < len(draft.calls)], spans)
+        for calls in self._second_pass(writes, spans, index, skipped, followers, timelines):
+            await self._call(calls, spans)
 
     async def _call(self, calls: Sequence[Call], spans: Spans) -> list[Reply]:
         replies = await self._buckets.call(calls)
@@ -79,35 +99,45 @@ class HomeFeedSink:
 
     async def _first_pass(
         self, writes: Sequence[FeedWrite], spans: Spans, index: dict[TopicPartition, int]
-    ) -> tuple[dict[Mark, str], dict[int, list[int]]]:
-        """'push' or 'skip' for each FanOut, and how many followers each author has in each bucket."""
-        drafts: list[list[Argument]] = [[] for _ in range(self._count)]
-        fan_outs: list[list[FanOut]] = [[] for _ in range(self._count)]
-        authors: dict[int, None] = {}
+    ) -> tuple[set[Mark], dict[int, int]]:
+        """The FanOuts that are not to be pushed (their posts are deleted, or there already), and how many follow each
+        author."""
+        drafts: list[list[bytes]] = [[] for _ in range(self._count)]
+        fan_outs: list[list[Mark]] = [[] for _ in range(self._count)]
+        authors: set[int] = set()
         for write in writes:
-            at = (index[write.mark.tp], write.mark.offset)
+            mark = write.mark
+            i, offset = index[mark.tp], mark.offset
             match write:
-                case Follow() | Unfollow():
-                    kind = "F" if isinstance(write, Follow) else "U"
-                    drafts[self._bucket(write.follower)] += (kind, *at, write.follower, write.followee)
                 case FanOut():
-                    authors[write.author] = None
+                    authors.add(write.author)
                     home = self._bucket(write.author)
-                    drafts[home] += ("T", *at, write.author, write.post)
-                    fan_outs[home].append(write)
+                    drafts[home].append(packed(("T", i, offset, str(write.author), str(write.post))))
+                    fan_outs[home].append(mark)
                 case Withdraw():
-                    authors[write.author] = None
-                    drafts[self._bucket(write.author)] += ("X", *at, write.author, write.post)
-        tail: tuple[Argument, ...] = ("C", *authors)
-        replies = await self._call(
-            [Call(b, STATE, spans, (), (*draft, *tail)) for b, draft in enumerate(drafts)], spans
-        )
-        marks = {
-            write.mark: mark
+                    authors.add(write.author)
+                    home = self._bucket(write.author)
+                    drafts[home].append(packed(("X", i, offset, str(write.author), str(write.post))))
+                case Follow() | Unfollow():
+                    self._followers.pop(write.followee, None)
+                    kind = "F" if isinstance(write, Follow) else "U"
+                    words = (kind, i, offset, str(write.follower), str(write.followee))
+                    drafts[self._bucket(write.follower)].append(packed(words))
+        if len(self._followers) > _AUTHORS:
+            self._followers.clear()
+        counts = {author: self._followers.get(author) for author in authors}
+        uncounted = [author for author, followers in counts.items() if followers is None]
+        count = [packed(("C", *map(str, uncounted)))] if uncounted else []
+        replies = await self._call([Call(b, STATE, spans, (), draft + count) for b, draft in enumerate(drafts)], spans)
+        counted = dict(zip(uncounted, map(sum, zip(*(r.counts for r in replies), strict=True)), strict=True))
+        self._followers.update(counted)
+        skipped = {
+            mark
             for made, reply in zip(fan_outs, replies, strict=True)
-            for write, mark in zip(made, reply.marks, strict=True)
+            for mark, what in zip(made, reply.marks, strict=True)
+            if what == "skip"
         }
-        return marks, {author: [reply.counts[n] for reply in replies] for n, author in enumerate(authors)}
+        return skipped, {author: counted.get(author, followers or 0) for author, followers in counts.items()}
 
     async def _timelines(self, writes: Sequence[FeedWrite]) -> dict[int, Timeline]:
         """The timelines of all who are followed or unfollowed, read after pass 1."""
@@ -122,80 +152,75 @@ class HomeFeedSink:
         writes: Sequence[FeedWrite],
         spans: Spans,
         index: dict[TopicPartition, int],
-        marks: dict[Mark, str],
-        counts: dict[int, list[int]],
+        skipped: set[Mark],
+        followers: dict[int, int],
         timelines: dict[int, Timeline],
-    ) -> list[_Draft]:
-        drafts = [_Draft() for _ in range(self._count)]
-        position = {tp: span.prior for tp, span in spans.items()}
-        begun = [dict(position) for _ in drafts]
+    ) -> list[list[Call]]:
+        """Rounds of calls, one to each bucket. A post goes to buckets without followers too: where another worker has
+        gone on since pass 1, there can be a follower by now whose backfill missed it."""
+        rounds: list[list[Call]] = []
+        begun = {tp: span.prior for tp, span in spans.items()}
+        position = dict(begun)
+        draft = _Round(self._count)
 
-        def cut(n: int, reached: dict[TopicPartition, int]) -> None:
-            draft = drafts[n]
-            moved = {tp: Span(begun[n][tp], max(reached[tp], begun[n][tp])) for tp in spans}
-            group = "1" if draft.pushes >= GROUP_FROM else "0"
-            draft.calls.append(Call(n, PUSH, moved, tuple(draft.limits.items()), (group, *draft.writes)))
-            begun[n] = {tp: span.last for tp, span in moved.items()}
-            draft.writes, draft.limits, draft.cost, draft.pushes = [], {}, 0, 0
+        def cut(reached: dict[TopicPartition, int]) -> None:
+            nonlocal draft, begun
+            rounds.append(draft.calls({tp: Span(begun[tp], reached[tp]) for tp in spans}))
+            draft, begun = _Round(self._count), dict(reached)
 
-        # Posts before follows: a backfill then drops the duplicates of the batch's own pushes.
-        for write in sorted(writes, key=lambda w: (w.mark.tp.topic != "posts", *w.mark)):
-            for n, cost, arguments in self._pushes(write, index[write.mark.tp], marks, counts, timelines):
-                draft = drafts[n]
-                if draft.cost and draft.cost + cost > CALL_COST:
-                    # Every offset before this one is complete in this bucket; a call never splits an offset.
-                    cut(n, {**position, write.mark.tp: write.mark.offset - 1})
-                draft.writes += arguments
+        for write in _in_time(writes):
+            tp, offset = write.mark
+            i, n = index[tp], 0
+            if isinstance(write, Follow | Unfollow):
+                n, timeline = self._bucket(write.follower), timelines[write.followee]
+                cost = 50.0 + len(timeline.posts)
+            elif isinstance(write, Withdraw):
+                cost = 1 + 4 * followers[write.author] / self._count
+            else:
+                total = followers[write.author]
+                cost = 1.0 if total >= self._pull_threshold else 1 + total / self._count
+            load = draft.cost + draft.costs[n]
+            if load and load + cost > CALL_COST:
+                # Every offset before this one is complete in every bucket; a round never splits an offset.
+                cut(position)
+            if isinstance(write, Follow | Unfollow):
+                words = (i, offset, str(write.follower), str(write.followee), timeline.floor)
+                draft.follows[n].append(packed(("R", *words, *timeline.posts)))
+                draft.costs[n] += cost
+                source, limits = str(TopicPartition("posts", tp.partition)), draft.limits[n]
+                limits[source] = min(timeline.fence, limits.get(source, timeline.fence))
+            elif isinstance(write, Withdraw):
+                draft.withdrawn.append(packed(("W", i, offset, str(write.author), str(write.post))))
                 draft.cost += cost
-                draft.pushes += isinstance(write, FanOut)
-                if isinstance(write, Follow | Unfollow):
-                    source = str(TopicPartition("posts", write.mark.tp.partition))
-                    fence = timelines[write.followee].fence
-                    draft.limits[source] = min(fence, draft.limits.get(source, fence))
-            position[write.mark.tp] = write.mark.offset
-        for n in range(self._count):
-            cut(n, {tp: span.last for tp, span in spans.items()})
-        return drafts
+            elif write.mark not in skipped:
+                draft.posts += (i, offset, str(write.author), str(write.post), self._level(total))
+                draft.cost += cost
+            position[tp] = offset
+        cut({tp: span.last for tp, span in spans.items()})
+        return rounds
 
-    def _pushes(
-        self,
-        write: FeedWrite,
-        i: int,
-        marks: dict[Mark, str],
-        counts: dict[int, list[int]],
-        timelines: dict[int, Timeline],
-    ) -> Iterator[tuple[int, int, Sequence[Argument]]]:
-        """(bucket, cost in deliveries, arguments) of one write; each bucket at most once.
-
-        A post goes to buckets without followers too: the counts are of pass 1, and where another worker has gone on
-        since (and the author's bucket was rolled back), there can be a follower by now whose backfill missed it.
-        """
-        offset = write.mark.offset
-        if isinstance(write, Follow | Unfollow):
-            timeline = timelines[write.followee]
-            ids = timeline.posts
-            head = ("R", i, offset, write.follower, write.followee, timeline.floor, len(ids))
-            yield self._bucket(write.follower), 50 + len(ids), (*head, *ids)
-            return
-        in_buckets = counts[write.author]
-        if isinstance(write, Withdraw):
-            for n, count in enumerate(in_buckets):
-                yield n, 1 + 4 * count, ("W", i, offset, write.author, write.post)
-            return
-        if marks[write.mark] == "skip":
-            return
-        total = sum(in_buckets)
-        level: tuple[Argument, ...] = ()
-        if total >= self._pull_threshold:
-            level = ("L", write.author, "1")
-        elif total < CALM * self._pull_threshold:
-            level = ("L", write.author, "0")
-        for n, count in enumerate(in_buckets):
-            cost = 1 if total >= self._pull_threshold else 1 + count
-            yield n, cost, (*level, "P", i, offset, write.author, write.post)
+    def _level(self, followers: int) -> int:
+        """1: the author's posts are pulled from here on; 0: pushed; -1: as before."""
+        if followers >= self._pull_threshold:
+            return 1
+        return 0 if followers < CALM * self._pull_threshold else -1
 
     def _bucket(self, user_id: int) -> int:
         return bucket_of(user_id, self._count)
+
+
+def _in_time(writes: Sequence[FeedWrite]) -> list[FeedWrite]:
+    """Posts before follows; and posts by age, as far as the order of each partition allows it: lists are trimmed by
+    position where their posts came in order, which costs far less than to sort them."""
+    newest: dict[TopicPartition, int] = {}
+    keyed: list[tuple[int, int, FeedWrite]] = []
+    for n, write in enumerate(writes):
+        key = MAX_ID
+        if isinstance(write, FanOut | Withdraw):
+            key = newest[write.mark.tp] = max(write.post, newest.get(write.mark.tp, 0))
+        keyed.append((key, n, write))
+    keyed.sort()
+    return [write for _, _, write in keyed]
 
 
 def _partition(field: str) -> TopicPartition:

@@ -12,24 +12,33 @@ from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any, NamedTuple, Protocol
 
+import msgspec
 from redis.exceptions import NoScriptError
 
 from sinks.redis import Redis, reaching_redis
 from streams.records import Spans
 
-Argument = int | str
+Word = int | str
 STATE, PUSH = "1", "2"
 """The two passes: timelines and follower sets, then feeds."""
+_encode = msgspec.msgpack.Encoder().encode
+_counts_and_marks = msgspec.msgpack.Decoder(tuple[list[int], list[str]])
+
+
+def packed(write: Sequence[Word]) -> bytes:
+    """A write as the scripts read it: a MessagePack list. Ids are to be strings, since Lua's numbers are doubles."""
+    return _encode(write)
 
 
 class Call(NamedTuple):
-    """One script call. ``limits`` are (field, highest pass-2 fence) that a backfill's source allows."""
+    """One script call. ``limits`` are (field, highest pass-2 fence) that a backfill's source allows; each of ``writes``
+    is ``packed``, so that what goes to several buckets is packed once."""
 
     bucket: int
     which: str
     spans: Spans
     limits: Sequence[tuple[str, int]]
-    writes: Sequence[Argument]
+    writes: Sequence[bytes]
 
 
 class Reply(NamedTuple):
@@ -105,18 +114,16 @@ class RedisBuckets:
         pipeline = self._redis.pipeline(transaction=False)
         for call in calls:
             fences = self._prefixes[call.bucket] + "fences"
-            pipeline.execute_command("EVALSHA", self._digests[call.which], 1, fences, *self._arguments(call))
+            head, writes = self._head(call), _array(call.writes)
+            pipeline.execute_command("EVALSHA", self._digests[call.which], 1, fences, head, writes)
         return await pipeline.execute(raise_on_error=False)
 
-    def _arguments(self, call: Call) -> list[Argument]:
-        arguments: list[Argument] = [self._prefixes[call.bucket], call.which, *self._bounds, len(call.spans)]
+    def _head(self, call: Call) -> bytes:
+        spans: list[Word] = []
         for tp, span in call.spans.items():
-            arguments += (str(tp), self._topic_ids[tp.topic], span.prior, span.last)
-        arguments.append(len(call.limits))
-        for field, limit in call.limits:
-            arguments += (field, limit)
-        arguments += call.writes
-        return arguments
+            spans += (str(tp), self._topic_ids[tp.topic], span.prior, span.last)
+        limits = [word for limit in call.limits for word in limit]
+        return _encode((self._prefixes[call.bucket], call.which, *self._bounds, spans, limits))
 
     async def timelines(self, wanted: Sequence[tuple[int, int, str]]) -> list[Timeline]:
         async with reaching_redis():
@@ -149,8 +156,13 @@ class RedisBuckets:
         ]
 
 
+def _array(packed_writes: Sequence[bytes]) -> bytes:
+    """One MessagePack list of what is packed already."""
+    return b"\xdd" + len(packed_writes).to_bytes(4, "big") + b"".join(packed_writes)
+
+
 def _reply(raw: Sequence[Any]) -> Reply:
     state = raw[0].decode()
-    if len(raw) < 3:
+    if state != "ok" or len(raw) < 2:
         return Reply(state, (), ())
-    return Reply(state, raw[1], [mark.decode() for mark in raw[2]])
+    return Reply(state, *_counts_and_marks.decode(raw[1]))

@@ -1,6 +1,7 @@
 -- Prelude of both passes: one call brings one micro-batch, or a part of it, to one bucket.
 --
--- ARGV: key prefix | pass | cap | slack | n | n x (field, topic id, prior, last) | m | m x (field, limit) | writes
+-- ARGV, both packed by MessagePack: {key prefix, pass, cap, slack, {field, topic id, prior, last, ...},
+-- {field, limit, ...}} and the writes, each a list of words. Ids come as strings: numbers are doubles here.
 --
 -- A fence is the highest offset applied by one pass, of one topic-partition, in this bucket. All checks come before
 -- the first write, because an error in a script undoes nothing:
@@ -8,43 +9,53 @@
 --   * a fence of another topic id belongs to a log that was remade: nothing is applied, the worker stops;
 --   * pass 2 needs pass 1 of the same records in this bucket, since it reads what pass 1 wrote;
 --   * a backfill must not be older than the pushes already made here: its source's fence is the `limit`.
-local prefix, pass, cap, slack = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local call = redis.call
+local head, writes = cmsgpack.unpack(ARGV[1]), cmsgpack.unpack(ARGV[2])
+local prefix, pass, cap, slack = head[1], head[2], head[3], head[4]
 local fences_key, floors_key = prefix .. 'fences', prefix .. 'floors'
-local cursor = 4
-local function take()
-  cursor = cursor + 1
-  return ARGV[cursor]
-end
 
-local function stored_fence(of_pass, field)
-  local stored = redis.call('HGET', fences_key, of_pass .. ':' .. field)
-  if not stored then return -1, nil end
-  local space = string.find(stored, ' ', 1, true)
-  return tonumber(string.sub(stored, 1, space - 1)), string.sub(stored, space + 1)
+-- The offset and the topic id of each stored fence; -1 and nil where there is none.
+local function stored_fences(of_pass, fields)
+  local names = {}
+  for i, field in ipairs(fields) do names[i] = of_pass .. ':' .. field end
+  local offsets, topic_ids = {}, {}
+  for i, stored in ipairs(call('HMGET', fences_key, unpack(names))) do
+    offsets[i] = -1
+    if stored then
+      local space = string.find(stored, ' ', 1, true)
+      offsets[i], topic_ids[i] = tonumber(string.sub(stored, 1, space - 1)), string.sub(stored, space + 1)
+    end
+  end
+  return offsets, topic_ids
 end
 
 local fence, moves = {}, {}
-for i = 1, tonumber(take()) do
-  local field, topic_id, prior, last = take(), take(), tonumber(take()), tonumber(take())
-  local applied, stored_id = stored_fence(pass, field)
-  if stored_id and stored_id ~= topic_id then return {'remade', field} end
-  if applied < prior then return {'behind', field} end
-  if pass == '2' and stored_fence('1', field) < last then return {'behind', field} end
-  fence[i] = applied
-  if last > applied then
-    moves[#moves + 1] = pass .. ':' .. field
-    moves[#moves + 1] = string.format('%.0f', last) .. ' ' .. topic_id
+local spans, limits = head[5], head[6]
+if #spans > 0 then
+  local fields = {}
+  for i = 1, #spans, 4 do fields[#fields + 1] = spans[i] end
+  local applied, stored_ids = stored_fences(pass, fields)
+  local first_pass = pass == '2' and stored_fences('1', fields)
+  for i, field in ipairs(fields) do
+    local topic_id, prior, last = spans[4 * i - 2], spans[4 * i - 1], spans[4 * i]
+    if stored_ids[i] and stored_ids[i] ~= topic_id then return {'remade', field} end
+    if applied[i] < prior then return {'behind', field} end
+    if first_pass and first_pass[i] < last then return {'behind', field} end
+    if last > applied[i] then
+      moves[#moves + 1] = pass .. ':' .. field
+      moves[#moves + 1] = string.format('%.0f', last) .. ' ' .. topic_id
+    end
   end
+  fence = applied
 end
-for _ = 1, tonumber(take()) do
-  local field, limit = take(), tonumber(take())
-  if stored_fence('2', field) > limit then return {'behind', field} end
+for i = 1, #limits, 2 do
+  if stored_fences('2', {limits[i]})[1] > limits[i + 1] then return {'behind', limits[i]} end
 end
 
 -- A list of post ids, newest pushed first. Its floor is the highest id ever evicted: the list holds every id above
 -- its floor, and readers ignore what is at or below it. Ids are compared as strings: all have 19 digits.
 local function raise_floor(field, id)
-  if id > (redis.call('HGET', floors_key, field) or '') then redis.call('HSET', floors_key, field, id) end
+  if id > (call('HGET', floors_key, field) or '') then call('HSET', floors_key, field, id) end
 end
 
 local function descending(a, b) return a > b end
@@ -52,43 +63,43 @@ local function descending(a, b) return a > b end
 -- Replaces a list by the newest `cap` of `ids`, each once, and raises the floor to what was evicted.
 local function rewrite(key, floor_field, ids)
   table.sort(ids, descending)
-  local floor = redis.call('HGET', floors_key, floor_field) or ''
+  local floor = call('HGET', floors_key, floor_field) or ''
   local kept, previous = {}, nil
   for _, id in ipairs(ids) do
     if id <= floor then break end
     if id ~= previous then
       if #kept == cap then
-        redis.call('HSET', floors_key, floor_field, id)
+        call('HSET', floors_key, floor_field, id)
         break
       end
       kept[#kept + 1] = id
       previous = id
     end
   end
-  redis.call('DEL', key)
+  call('DEL', key)
   for i = 1, #kept, 1000 do
-    redis.call('RPUSH', key, unpack(kept, i, math.min(i + 999, #kept)))
+    call('RPUSH', key, unpack(kept, i, math.min(i + 999, #kept)))
   end
 end
 
 -- Evicts by position, which is cheap, where the evicted are also the oldest; else sorts.
 local function trim(key, floor_field)
-  local highest = ''
-  for _, id in ipairs(redis.call('LRANGE', key, cap, -1)) do
-    if id > highest then highest = id end
+  local tail, highest = call('LRANGE', key, cap - 1, -1), ''
+  for i = 2, #tail do
+    if tail[i] > highest then highest = tail[i] end
   end
-  if highest < redis.call('LINDEX', key, cap - 1) and highest < redis.call('LINDEX', key, 0) then
-    redis.call('LTRIM', key, 0, cap - 1)
+  if highest < tail[1] and highest < call('LINDEX', key, 0) then
+    call('LTRIM', key, 0, cap - 1)
     raise_floor(floor_field, highest)
   else
-    rewrite(key, floor_field, redis.call('LRANGE', key, 0, -1))
+    rewrite(key, floor_field, call('LRANGE', key, 0, -1))
   end
 end
 
 local function push(key, floor_field, id)
-  if redis.call('LPUSH', key, id) > cap + slack then trim(key, floor_field) end
+  if call('LPUSH', key, id) > cap + slack then trim(key, floor_field) end
 end
 
 local function move_fences()
-  if #moves > 0 then redis.call('HSET', fences_key, unpack(moves)) end
+  if #moves > 0 then call('HSET', fences_key, unpack(moves)) end
 end

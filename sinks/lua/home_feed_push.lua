@@ -1,51 +1,94 @@
 -- Pass 2: feeds (h:user).
 --
--- Writes: P i offset author post · W i offset author post · R i offset follower followee floor n id... ·
--- L author 0|1 (from here on the author's posts are pulled, or pushed again)
--- GROUP first: pushes are gathered by follower, so that each feed is touched once; it pays in large calls only.
+-- Writes: P (i offset author post level)... · W i offset author post · R i offset follower followee floor id...
+-- Level: 1 from here on the author's posts are pulled, 0 pushed, -1 as before.
 --
 -- Invariants kept here: a feed holds every post above its floor of every author in o:user, except of those in `pulled`,
 -- whose timelines readers merge; and who is not pushed to is in `pulled` at the same moment. Whether to push or to pull is
 -- decided in each bucket by what that bucket itself holds, so that no loss of another one can make the two disagree.
-local group = take() == '1'
-local pushes, order = {}, {}
+local GATHER_FROM = 100
+local feed_key, followers_key, big_key = prefix .. 'h:', prefix .. 'f:', prefix .. 'big'
 
-local function fan_out(author, post)
-  if redis.call('SISMEMBER', prefix .. 'big', author) == 1 then
-    redis.call('SADD', prefix .. 'pulled', author)
-    return
+-- An author's followers in this bucket. Pass 2 does not change them: asked once a call.
+local known = {}
+local function followers_of(author)
+  local followers = known[author]
+  if not followers then
+    followers = call('SMEMBERS', followers_key .. author)
+    known[author] = followers
   end
-  for _, follower in ipairs(redis.call('SMEMBERS', prefix .. 'f:' .. author)) do
-    if not group then
-      push(prefix .. 'h:' .. follower, follower, post)
-    else
-      local ids = pushes[follower]
-      if ids then
-        ids[#ids + 1] = post
+  return followers
+end
+
+-- Whether to pull. Hardly ever is there anybody in `big`: then nobody is looked for there.
+local is_big, bigs = {}, call('SCARD', big_key)
+local function to_pull(author, level)
+  if level == 1 then
+    if not is_big[author] then bigs = bigs + call('SADD', big_key, author) end
+    is_big[author] = true
+  elseif bigs == 0 then
+    return false
+  elseif level == 0 then
+    if is_big[author] ~= false then bigs = bigs - call('SREM', big_key, author) end
+    is_big[author] = false
+  elseif is_big[author] == nil then
+    is_big[author] = call('SISMEMBER', big_key, author) == 1
+  end
+  return is_big[author]
+end
+
+local function push_each(posts)
+  for n = 2, #posts, 5 do
+    if posts[n + 1] > fence[posts[n]] then
+      local author, post = posts[n + 2], posts[n + 3]
+      if to_pull(author, posts[n + 4]) then
+        call('SADD', prefix .. 'pulled', author)
       else
-        pushes[follower] = {post}
-        order[#order + 1] = follower
+        local followers = followers_of(author)
+        for i = 1, #followers do push(feed_key .. followers[i], followers[i], post) end
       end
     end
   end
 end
 
-local function flush()
-  for _, follower in ipairs(order) do
-    local key, ids, length = prefix .. 'h:' .. follower, pushes[follower], 0
-    for i = 1, #ids, 1000 do
-      length = redis.call('LPUSH', key, unpack(ids, i, math.min(i + 999, #ids)))
+-- Pushes gathered by follower, so that each feed is touched once: pays where a call has many posts.
+local function push_gathered(posts)
+  local gathered, order = {}, {}
+  for n = 2, #posts, 5 do
+    if posts[n + 1] > fence[posts[n]] then
+      local author, post = posts[n + 2], posts[n + 3]
+      if to_pull(author, posts[n + 4]) then
+        call('SADD', prefix .. 'pulled', author)
+      else
+        local followers = followers_of(author)
+        for i = 1, #followers do
+          local follower = followers[i]
+          local ids = gathered[follower]
+          if ids then
+            ids[#ids + 1] = post
+          else
+            gathered[follower] = {post}
+            order[#order + 1] = follower
+          end
+        end
+      end
+    end
+  end
+  for i = 1, #order do
+    local follower = order[i]
+    local key, ids, length = feed_key .. follower, gathered[follower], 0
+    for n = 1, #ids, 1000 do
+      length = call('LPUSH', key, unpack(ids, n, math.min(n + 999, #ids)))
     end
     if length > cap + slack then trim(key, follower) end
   end
-  pushes, order = {}, {}
 end
 
 -- The outcome depends only on whether the relation stands now: follow, unfollow and follow again all end here.
 local function reconcile(follower, followee, floor, ids)
-  local key = prefix .. 'h:' .. follower
-  local feed = redis.call('LRANGE', key, 0, -1)
-  if redis.call('SISMEMBER', prefix .. 'o:' .. follower, followee) == 1 then
+  local key = feed_key .. follower
+  local feed = call('LRANGE', key, 0, -1)
+  if call('SISMEMBER', prefix .. 'o:' .. follower, followee) == 1 then
     if floor ~= '' then raise_floor(follower, floor) end
     for _, id in ipairs(ids) do feed[#feed + 1] = id end
     rewrite(key, follower, feed)
@@ -60,35 +103,18 @@ local function reconcile(follower, followee, floor, ids)
   end
 end
 
-local kind = take()
-while kind do
-  if kind == 'L' then
-    local author, big = take(), take()
-    redis.call(big == '1' and 'SADD' or 'SREM', prefix .. 'big', author)
-  else
-    local i, offset, a, b = tonumber(take()), tonumber(take()), take(), take()
-    local is_new = offset > fence[i]
-    if kind == 'P' then
-      if is_new then fan_out(a, b) end
-    elseif kind == 'W' then
-      if is_new then
-        flush()
-        for _, follower in ipairs(redis.call('SMEMBERS', prefix .. 'f:' .. a)) do
-          redis.call('LREM', prefix .. 'h:' .. follower, 0, b)
-        end
-      end
+for _, write in ipairs(writes) do
+  local kind = write[1]
+  if kind == 'P' then
+    if #write >= 5 * GATHER_FROM + 1 then push_gathered(write) else push_each(write) end
+  elseif write[3] > fence[write[2]] then
+    local a, b = write[4], write[5]
+    if kind == 'W' then
+      for _, follower in ipairs(followers_of(a)) do call('LREM', feed_key .. follower, 0, b) end
     else
-      local floor, n = take(), tonumber(take())
-      local ids = {}
-      for j = 1, n do ids[j] = take() end
-      if is_new then
-        flush()
-        reconcile(a, b, floor, ids)
-      end
+      reconcile(a, b, write[6], {unpack(write, 7)})
     end
   end
-  kind = take()
 end
-flush()
 move_fences()
 return {'ok'}

@@ -7,13 +7,22 @@ from __future__ import annotations
 
 import copy
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
-from sinks.home_feed_buckets import PUSH, STATE, Argument, Call, Reply, Timeline
+import msgspec
+
+from sinks.home_feed_buckets import PUSH, STATE, Call, Reply, Timeline
 from sinks.home_feed_reader import Skeleton
 from streams.buckets import bucket_of
+
+_decoded = lru_cache(4096)(msgspec.msgpack.decode)
+"""What was ``packed``; a write for all buckets is unpacked once."""
+
+GATHER_FROM = 100
+"""As in home_feed_push.lua."""
 
 
 @dataclass
@@ -98,12 +107,12 @@ class MemoryBuckets:
         for name, limit in call.limits:
             if "limit" not in self._without and bucket.fences.get(f"{PUSH}:{name}", (-1, ""))[0] > limit:
                 return Reply("behind", (), ())
-        arguments = iter(call.writes)
+        writes = [_decoded(write) for write in call.writes]
         reply = Reply("ok", (), ())
         if call.which == STATE:
-            reply = self._state(bucket, fence, arguments)
+            reply = self._state(bucket, fence, writes)
         else:
-            self._push(bucket, fence, arguments)
+            self._push(bucket, fence, writes)
         for tp, span in call.spans.items():
             name = f"{call.which}:{tp}"
             if span.last > bucket.fences.get(name, (-1, ""))[0]:
@@ -119,23 +128,25 @@ class MemoryBuckets:
             if stored < span.prior:
                 return Reply("behind", (), ())
             fence[n] = stored if call.which == STATE else span.prior
-        arguments = iter(call.writes)
+        writes = [_decoded(write) for write in call.writes]
         if call.which == PUSH:
-            self._push(bucket, fence, arguments)
+            self._push(bucket, fence, writes)
             return Reply("ok", (), ())
-        reply = self._state(bucket, fence, arguments)
+        reply = self._state(bucket, fence, writes)
         for tp, span in call.spans.items():
             for which in (STATE, PUSH):
                 held = bucket.fences.get(f"{which}:{tp}", (-1, ""))[0]
                 bucket.fences[f"{which}:{tp}"] = (max(held, span.last), self._topic_ids[tp.topic])
         return reply
 
-    def _state(self, bucket: Bucket, fence: dict[int, int], rest: Iterator[Argument]) -> Reply:
+    def _state(self, bucket: Bucket, fence: dict[int, int], writes: Sequence[Any]) -> Reply:
+        counts: list[int] = []
         marks: list[str] = []
-        for kind in rest:
+        for kind, *rest in writes:
             if kind == "C":
-                return Reply("ok", [len(bucket.sets[f"f:{author}"]) for author in rest], marks)
-            i, offset, a, b = int(next(rest)), int(next(rest)), str(next(rest)), str(next(rest))
+                counts += (len(bucket.sets[f"f:{author}"]) for author in rest)
+                continue
+            i, offset, a, b = rest
             is_new = offset > fence[i]
             if kind == "T":
                 marks.append(self._on_timeline(bucket, is_new, a, b))
@@ -150,7 +161,7 @@ class MemoryBuckets:
             elif kind == "X":
                 bucket.lists[f"t:{a}"] = [post for post in bucket.lists[f"t:{a}"] if post != b]
                 bucket.sets[f"d:{a}"].add(b)
-        return Reply("ok", (), marks)
+        return Reply("ok", counts, marks)
 
     def _on_timeline(self, bucket: Bucket, is_new: bool, author: str, post: str) -> str:
         if post in bucket.sets[f"d:{author}"]:
@@ -161,40 +172,38 @@ class MemoryBuckets:
             self._lpush(bucket, f"t:{author}", f"t{author}", [post])
         return "push"
 
-    def _push(self, bucket: Bucket, fence: dict[int, int], rest: Iterator[Argument]) -> None:
-        group = next(rest) == "1"
-        gathered: dict[str, list[str]] = {}
-
-        def flush() -> None:
-            for follower, ids in gathered.items():
-                self._lpush(bucket, f"h:{follower}", follower, ids)
-            gathered.clear()
-
-        for kind in rest:
-            if kind == "L":
-                author, big = str(next(rest)), next(rest)
-                (bucket.sets["big"].add if big == "1" else bucket.sets["big"].discard)(author)
+    def _push(self, bucket: Bucket, fence: dict[int, int], writes: Sequence[Any]) -> None:
+        for kind, *rest in writes:
+            if kind == "P":
+                self._push_posts(bucket, fence, rest)
                 continue
-            i, offset, a, b = int(next(rest)), int(next(rest)), str(next(rest)), str(next(rest))
-            is_new = offset > fence[i]
-            if kind == "P" and is_new and a in bucket.sets["big"]:
-                bucket.sets["pulled"].add(a)
-            elif kind == "P" and is_new:
-                for follower in bucket.sets[f"f:{a}"]:
-                    gathered.setdefault(follower, []).append(b)
-                if not group:
-                    flush()
-            elif kind == "W" and is_new:
-                flush()
+            i, offset, a, b, *more = rest
+            if offset <= fence[i]:
+                continue
+            if kind == "W":
                 for follower in bucket.sets[f"f:{a}"]:
                     bucket.lists[f"h:{follower}"] = [p for p in bucket.lists[f"h:{follower}"] if p != b]
-            elif kind == "R":
-                floor, n = str(next(rest)), int(next(rest))
-                ids = [str(next(rest)) for _ in range(n)]
-                if is_new:
-                    flush()
-                    self._reconcile(bucket, a, b, floor, ids)
-        flush()
+            else:
+                self._reconcile(bucket, a, b, more[0], more[1:])
+
+    def _push_posts(self, bucket: Bucket, fence: dict[int, int], rest: Sequence[Any]) -> None:
+        gathered: dict[str, list[str]] = {}
+        gather = len(rest) >= 5 * GATHER_FROM
+        for i, offset, author, post, level in zip(*(rest[n::5] for n in range(5)), strict=True):
+            if offset <= fence[i]:
+                continue
+            if level >= 0:
+                (bucket.sets["big"].add if level else bucket.sets["big"].discard)(author)
+            if author in bucket.sets["big"]:
+                bucket.sets["pulled"].add(author)
+                continue
+            for follower in bucket.sets[f"f:{author}"]:
+                if gather:
+                    gathered.setdefault(follower, []).append(post)
+                else:
+                    self._lpush(bucket, f"h:{follower}", follower, [post])
+        for follower, ids in gathered.items():
+            self._lpush(bucket, f"h:{follower}", follower, ids)
 
     def _reconcile(self, bucket: Bucket, follower: str, followee: str, floor: str, ids: list[str]) -> None:
         feed = bucket.lists[f"h:{follower}"]
