@@ -188,7 +188,7 @@ class Agent:
 async def opened(settings: Settings) -> AsyncIterator[Scene]:
     """A scene with topics and a Redis database of its own, which are removed afterwards."""
     prefix = f"bench-{uuid.uuid4().hex[:8]}."
-    url = await _free_database(settings.redis_url)
+    url = await free_database(settings.redis_url)
     own = settings.model_copy(update={"topic_prefix": prefix, "redis_url": url})
     topics = Topics(own)
     client = connect(url, seconds=60)
@@ -204,7 +204,7 @@ async def opened(settings: Settings) -> AsyncIterator[Scene]:
                 await asyncio.to_thread(deleted.result)
 
 
-async def _free_database(url: str) -> str:
+async def free_database(url: str) -> str:
     """The last logical database that holds nothing, so that nobody's data is touched."""
     base, _, number = url.rpartition("/")
     if not number.isdigit():
