@@ -1,0 +1,66 @@
+"""A simulated world whose agents are killed at random: afterwards every view is what the log says."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from functools import partial
+from pathlib import Path
+
+from jobs.provision import provision
+from jobs.simulate import Wishes, simulate
+from jobs.verify import verify
+from jobs.world import Plan
+from sinks.settings import Settings
+from sinks.topics import Topics
+from tests.agents.workers import until, worker_processes
+from tests.e2e.conftest import SLOW, forget, settings_of_a_world
+from tests.services import empty_redis
+
+SLOTS = {
+    "a": ("accounts", "follows", "posts", "user_posts", "notifications", "home_feed"),
+    "b": ("home_feed", "media", "publisher"),
+    "c": ("posts", "user_posts", "home_feed", "publisher"),
+}
+KILLS = 6
+RATE = 60.0
+"""Events a second, so that kills fall among them."""
+EVERY = 35
+"""Records in `posts` between two kills."""
+
+
+async def _has_posts(settings: Settings, records: int) -> bool:
+    ends = await asyncio.to_thread(Topics(settings).ends)
+    return sum(end + 1 for tp, end in ends.items() if tp.topic == "posts") >= records
+
+
+async def test_no_kill_leaves_a_trace(
+    kafka_bootstrap: str, redis_url: str, cassandra_hosts: str, tmp_path: Path
+) -> None:
+    chance = random.Random(1)
+    with empty_redis(redis_url) as own_redis_url, worker_processes(tmp_path) as workers:
+        settings = settings_of_a_world(
+            kafka_bootstrap, own_redis_url, cassandra_hosts, tmp_path, pull_threshold=8, feed_cap=10, feed_slack=3
+        )
+        await asyncio.to_thread(provision, settings)
+        running = {slot: workers.start(settings, *groups, slot=slot) for slot, groups in SLOTS.items()}
+        for worker in running.values():
+            await worker.says("metrics on port", seconds=SLOW)
+        wishes = Wishes(Plan(seed=1, events=600, whole_way=60), people=60, templates=3, rate=RATE)
+        living = asyncio.create_task(asyncio.to_thread(simulate, settings, wishes, quiet=True))
+        for kill in range(KILLS):
+            await until(f"kill {kill} has its turn", partial(_has_posts, settings, kill * EVERY), SLOW)
+            assert not living.done(), "kills have to fall among the events"
+            slot = chance.choice(sorted(running))
+            # One that has just begun is killed as well: that is when it reads its fences.
+            await running[slot].kill()
+            running[slot] = workers.start(settings, *SLOTS[slot], slot=slot)
+        counts = await living
+        assert counts["events"] == 600
+        report = await asyncio.to_thread(verify, settings, patience=SLOW, quiet=True)
+        assert report.differences == 0, "\n".join(report.lines(20))
+        assert report.undecodable == 0
+        assert set(report.views) >= {"accounts", "follows", "posts", "user_posts", "notifications", "home_feed"}
+        assert all(found.checked > 0 for name, found in report.views.items()), report.to_json()
+        assert all(worker.process.poll() is None for worker in running.values()), "only kills may end a worker"
+        await forget(settings)
