@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 from confluent_kafka import Consumer
+from confluent_kafka import TopicPartition as KafkaPartition
 
 from schemas.events import Event, PostDeleted
 from sinks.emitter import ConsumerCommits, EmitterSink, MemoryCommits
@@ -116,3 +118,39 @@ async def test_kafka_that_does_not_answer_or_a_closed_consumer_is_away() -> None
         nowhere.close()
     with pytest.raises(StoreAway):
         await ConsumerCommits(nowhere, Settings()).commit({A: 1})
+
+
+async def test_a_commit_never_goes_back_but_by_an_operator(settings: Settings) -> None:
+    log = await asyncio.to_thread(Log, settings.model_copy(update={"partitions": 2}))
+    member = await asyncio.to_thread(log.member, "publisher", ["posts"])
+    try:
+        commits, operator = log.commits(member), log.commits(member)
+        await commits.commit({A: 9})
+        await commits.commit({A: 5, B: 5})
+        assert await commits.committed([A, B]) == {A: 9, B: 5}
+        await operator.committed([A, B])
+        await operator.commit({B: 7})
+        await asyncio.to_thread(
+            member.commit, offsets=[KafkaPartition(settings.topic("posts"), 0, 3)], asynchronous=False
+        )
+        assert await commits.committed([A, B]) == {A: 2, B: 7}
+        await commits.commit({A: 4, B: 6})
+        assert await commits.committed([A, B]) == {A: 4, B: 7}
+    finally:
+        await asyncio.to_thread(member.close)
+
+
+async def test_a_coordinator_that_is_silent_is_away_within_the_time_limit() -> None:
+    async def silence(call: Callable[[], Any]) -> None:
+        await asyncio.Event().wait()
+
+    consumer = Consumer({"bootstrap.servers": "127.0.0.1:1", "group.id": "g", "error_cb": lambda error: None})
+    commits = ConsumerCommits(consumer, Settings(), timeout_seconds=0.05, run=silence)
+    try:
+        async with asyncio.timeout(5):
+            with pytest.raises(StoreAway, match="within"):
+                await commits.commit({A: 1})
+            with pytest.raises(StoreAway, match="within"):
+                await commits.committed([A])
+    finally:
+        consumer.close()

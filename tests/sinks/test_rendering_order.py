@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from sinks.errors import StoreAway
 from sinks.object_store import ObjectStore
 from sinks.pictures import Rejected, Rendered
 from streams.records import Record, TopicPartition
+from tests.sinks.emitter_world import FailingCommits
 from tests.sinks.uploads import A, B, Bench, records, upload
 
 
@@ -131,3 +133,52 @@ async def test_stopping_leaves_nothing_running(store: ObjectStore) -> None:
         await applying
     assert all(task.done() for task in others)
     assert (bench.broker.log, bench.commits.offsets) == ([], {})
+
+
+class HeldCommits(FailingCommits):
+    """Commits that wait until they are let through."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.free = asyncio.Event()
+        self.begun = asyncio.Event()
+
+    async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
+        self.begun.set()
+        await self.free.wait()
+        await super().commit(offsets)
+
+
+async def test_uploads_go_on_while_one_is_committed_but_a_crash_repeats_only_that_one(store: ObjectStore) -> None:
+    gate = Gate()
+    commits = HeldCommits()
+    bench = Bench(store, gate, commits=commits)
+    gate.let(b"a0", b"a1", b"a2")
+    applying = asyncio.create_task(bench.apply(await gated(store, [b"a0", b"a1", b"a2"], A)))
+    assert [await gate.started.get(), await gate.started.get()] == [b"a0", b"a1"]
+    await commits.begun.wait()
+    while gate.inside:
+        await asyncio.sleep(0)
+    for _ in range(50):  # all that could go on now, does
+        await asyncio.sleep(0)
+    assert reasons(bench.broker.log) == ["a0"], "more than one upload of a partition would be said again"
+    commits.free.set()
+    await applying
+    assert reasons(bench.broker.log) == ["a0", "a1", "a2"]
+    assert commits.offsets == {A: 2}
+
+
+async def test_after_a_failure_no_partition_begins_another_upload(store: ObjectStore) -> None:
+    gate = Gate()
+    bench = Bench(store, gate)
+    gate.let(b"a0", b"b1", b"b2")
+    bench.broker.away = 1
+    batch = await gated(store, [b"a0"], A) + await gated(store, [b"b0", b"b1", b"b2"], B)
+    applying = asyncio.create_task(bench.apply(batch))
+    while bench.broker.away:
+        await asyncio.sleep(0)
+    gate.let(b"b0")
+    with pytest.raises(StoreAway):
+        await applying
+    assert reasons(bench.broker.log) == ["b0"]
+    assert bench.commits.offsets == {B: 0}

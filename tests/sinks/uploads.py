@@ -46,9 +46,11 @@ def records(*uploads: UploadCompleted, tp: TopicPartition = A, first: int = 0) -
 class Bench:
     """A sink with a list for a log."""
 
-    def __init__(self, store: ObjectStore, pool: Any, concurrency: int = 2) -> None:
+    def __init__(
+        self, store: ObjectStore, pool: Any, concurrency: int = 2, commits: MemoryCommits | None = None
+    ) -> None:
         self.broker = Broker()
-        self.commits: MemoryCommits = FailingCommits()
+        self.commits = commits or FailingCommits()
         self.sink = RenderingSink(
             store, pool, self.broker, self.commits, concurrency=concurrency, size_limit=LIMIT, pause_seconds=0.001
         )
