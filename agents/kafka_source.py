@@ -20,6 +20,7 @@ from confluent_kafka import TopicPartition as KafkaPartition
 
 from agents.positions import Positions, RawBatch, RawRecord
 from sinks.errors import LogRemade, StoreAway
+from sinks.producer import is_fatal
 from sinks.settings import Settings
 from streams.records import Spans, TopicPartition
 
@@ -132,9 +133,10 @@ class KafkaSource:
                     answer.set_exception(error)
 
     async def stop(self) -> None:
-        """Let go of the partitions and leave the thread."""
+        """Let go of the partitions and leave the thread, if it ever began."""
         self._stopping.set()
-        await asyncio.to_thread(self._thread.join, 30)
+        if self._thread.ident is not None:
+            await asyncio.to_thread(self._thread.join, 30)
 
     def rewind(self, fences: Mapping[TopicPartition, int]) -> None:
         """Go on from these offsets, in a new epoch."""
@@ -173,6 +175,12 @@ class KafkaSource:
         with self._lock:
             return {tp: self._applied.get(tp, -1) for tp in self._positions.last}
 
+    def _measure(self) -> None:
+        """Now and then, whether or not there is room for a batch: the watchdog looks at the lag."""
+        if time.monotonic() - self._measured >= _LAG_SECONDS:
+            self._measure_lag()
+            self._commit()
+
     def _measure_lag(self) -> None:
         """On the source's own thread: the call waits for a ``consume`` that another thread is in.
 
@@ -206,9 +214,7 @@ class KafkaSource:
                 self._place()
                 self._seek_where_rewound()
                 self._make_calls()
-                if time.monotonic() - self._measured >= _LAG_SECONDS:
-                    self._measure_lag()
-                    self._commit()
+                self._measure()
                 messages = self.consumer.consume(self._batch_events, timeout=self._batch_wait)
                 batch = self._batch(messages)
                 idle = 0.0 if messages else idle + self._batch_wait
@@ -239,7 +245,7 @@ class KafkaSource:
     def _judge(self, message: Message, error: KafkaError) -> None:
         if error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
             raise LogRemade(f"{message.topic()}-{message.partition()}: the log has no such offset: {error.str()}")
-        if error.fatal():
+        if is_fatal(error):  # such as a second member with this one's slot: it will never be given a record again
             raise KafkaException(error)
         logger.warning("%s: %s", self._group, error.str())
 
@@ -259,6 +265,7 @@ class KafkaSource:
             if self._stopping.is_set() or batch.epoch != self.epoch:
                 return
             self._make_calls()
+            self._measure()
             if time.monotonic() > until:
                 if not self._rewound:
                     self._rewound = True

@@ -23,7 +23,7 @@ SLOTS = {
     "c": ("posts", "user_posts", "home_feed", "publisher"),
 }
 KILLS = 6
-RATE = 60.0
+RATE = 80.0
 """Events a second, so that kills fall among them."""
 EVERY = 35
 """Records in `posts` between two kills."""
@@ -46,7 +46,7 @@ async def test_no_kill_leaves_a_trace(
         running = {slot: workers.start(settings, *groups, slot=slot) for slot, groups in SLOTS.items()}
         for worker in running.values():
             await worker.says("metrics on port", seconds=SLOW)
-        wishes = Wishes(Plan(seed=1, events=600, whole_way=60), people=60, templates=3, rate=RATE)
+        wishes = Wishes(Plan(seed=1, events=600, whole_way=40), people=60, templates=3, rate=RATE)
         living = asyncio.create_task(asyncio.to_thread(simulate, settings, wishes, quiet=True))
         for kill in range(KILLS):
             await until(f"kill {kill} has its turn", partial(_has_posts, settings, kill * EVERY), SLOW)
