@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from contextlib import AsyncExitStack
 
 from sinks.cassandra import Cassandra
 from sinks.dead_letters import DeadLetters
 from sinks.decoding import DecodePool
+from sinks.errors import LogRemade, StoreAway
 from sinks.object_store import ObjectStore
-from sinks.producer import Producer
+from sinks.producer import Producer, TopicMissing
 from sinks.redis import Redis, connect
 from sinks.settings import Settings
 from sinks.topics import Topics
+
+logger = logging.getLogger(__name__)
 
 
 class Stores:
@@ -25,6 +29,7 @@ class Stores:
         self._cassandra: Cassandra | None = None
         self._redis: Redis | None = None
         self._producer: Producer | None = None
+        self._topics = Topics(settings)
         self._topic_ids: dict[str, str] = {}
 
     async def __aenter__(self) -> Stores:
@@ -64,8 +69,28 @@ class Stores:
         """Kafka's id of each topic, as fences carry them; raises ``StoreAway``."""
         async with self._opening:
             if not self._topic_ids:
-                self._topic_ids = await asyncio.to_thread(Topics(self.settings).ids)
+                self._topic_ids = await asyncio.to_thread(self._topics.ids)
             return self._topic_ids
+
+    async def check_log(self) -> None:
+        """Raise ``LogRemade`` where a topic is no longer the one that the sinks were opened for.
+
+        Offsets do not give that away: a new log that is longer than the old one was is read on from there, without its
+        beginning. While Kafka is away, or does not know the topics, nothing can be said.
+        """
+        if not self._topic_ids:
+            return
+        try:
+            now = await asyncio.to_thread(self._topics.ids)
+        except (StoreAway, TopicMissing) as error:
+            logger.warning("the topics' ids cannot be read: %s", error)
+            return
+        remade = sorted(topic for topic, topic_id in self._topic_ids.items() if now[topic] != topic_id)
+        if remade:
+            raise LogRemade(
+                f"{', '.join(remade)}: deleted and made again under this worker. Restore the log, or drop the views "
+                "and let them be rebuilt."
+            )
 
     def object_store(self) -> ObjectStore:
         """Where originals and renditions stand."""

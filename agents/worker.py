@@ -28,6 +28,7 @@ from sinks.errors import StoreAway
 from sinks.settings import Settings
 
 logger = logging.getLogger(__name__)
+LOG_CHECK_SECONDS = 5.0
 EXIT_FAILED = 70
 """The status of a worker that ended itself (EX_SOFTWARE of sysexits.h)."""
 
@@ -146,6 +147,13 @@ def build_app(settings: Settings, groups: Sequence[Group], slot: str) -> faust.A
             try:
                 for one in fed:
                     one.look()
+            except Exception as error:
+                die(error)
+
+        @faust.Service.timer(LOG_CHECK_SECONDS)
+        async def check_log(self) -> None:
+            try:
+                await self.stores.check_log()
             except Exception as error:
                 die(error)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -203,6 +204,21 @@ async def answers(world: FeedWorld) -> bool:
         return False
 
 
+async def test_a_worker_that_waits_for_its_stores_leaves_when_told(
+    small: Settings, world: FeedWorld, workers: Workers
+) -> None:
+    nobody = {"cassandra_hosts": "127.0.0.1:1", "redis_url": "redis://127.0.0.1:1/0"}
+    away = small.model_copy(update=nobody)
+    tables, feeds = workers.start(away, "follows", slot="a"), workers.start(away, "home_feed", slot="b")
+    await tables.says("follows: waiting for its stores")
+    await feeds.says("the fences cannot be read yet")
+    for worker in (tables, feeds):
+        worker.send(signal.SIGTERM)
+    began = time.monotonic()
+    assert [await worker.ends() for worker in (tables, feeds)] == [0, 0]
+    assert time.monotonic() - began < 10
+
+
 async def test_a_log_that_was_remade_ends_the_worker_with_a_word(
     small: Settings, world: FeedWorld, workers: Workers
 ) -> None:
@@ -215,6 +231,18 @@ async def test_a_log_that_was_remade_ends_the_worker_with_a_word(
     worker = workers.start(small, "home_feed")
     assert await worker.ends() == EXIT_FAILED
     assert "this worker ends: the home feed was built from another incarnation of topic posts" in worker.said
+
+
+async def test_a_log_that_is_remade_under_a_worker_ends_it(small: Settings, world: FeedWorld, workers: Workers) -> None:
+    """Also where the new log is soon longer than the old one was, so that no offset gives it away."""
+    worker = workers.start(small, "home_feed")
+    await world.live(100)
+    await world.settles()
+    await asyncio.to_thread(remake, small, "posts")
+    async with Producer(small) as producer:
+        await producer.produce_many([world.published(author, n) for n in range(60) for author in world.people[:12]])
+    assert await worker.ends(60) == EXIT_FAILED
+    assert re.search("this worker ends: .*(made again|another incarnation|no such offset)", worker.said)
 
 
 def remake(settings: Settings, topic: str) -> None:
