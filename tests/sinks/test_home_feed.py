@@ -218,7 +218,7 @@ async def test_memory_and_redis_hold_the_same(seed: int, memory: World, real: Wo
     deleted = 0
     for step in range(30):
         batch: list[FeedWrite] = []
-        for _ in range(chance.choice([1, 3, 10, 150])):
+        for _ in range(chance.choice([1, 3, 10, 300])):
             one, other = chance.sample(PEOPLE, 2)
             tp = POSTS if chance.random() < 0.7 else GRAPH
             offsets[tp] += chance.choice([1, 1, 2])
