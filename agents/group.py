@@ -28,6 +28,8 @@ class Group:
     open_sink: Callable[[Stores, KafkaSource], Awaitable[Sink[Any]]]
     batch_events: int = 0
     batch_wait_seconds: float = 0.0
+    partition_fetch_bytes: int = 1_048_576
+    """What one fetch brings of one partition, about: the smaller, the more partitions are in a batch of a backlog."""
 
     @property
     def name(self) -> str:

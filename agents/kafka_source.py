@@ -51,6 +51,7 @@ class KafkaSource:
         slot: str,
         batch_events: int,
         batch_wait_seconds: float,
+        partition_fetch_bytes: int = 1_048_576,
     ) -> None:
         self._settings = settings
         self._group = group
@@ -91,6 +92,7 @@ class KafkaSource:
                 "auto.offset.reset": "error",
                 "isolation.level": "read_committed",
                 "fetch.wait.max.ms": 50,
+                "max.partition.fetch.bytes": partition_fetch_bytes,
                 "queued.max.messages.kbytes": 16_384,
                 "error_cb": lambda error: logger.warning("%s: %s", group, error),
             }

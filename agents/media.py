@@ -11,6 +11,10 @@ from streams.rendering import MEDIA as VIEW
 BATCH_EVENTS = 500
 """Most records are no uploads and need no work; uploads are committed one by one, however long their batch takes."""
 
+PARTITION_FETCH_BYTES = 8192
+"""Some 20 uploads. A backlog of them is then worked on in many partitions at once, and none waits for minutes behind
+the others, which the watchdog would take for a stall."""
+
 
 async def open_sink(stores: Stores, source: KafkaSource) -> RenderingSink:
     """The sink, with worker processes for decoding."""
@@ -25,4 +29,10 @@ async def open_sink(stores: Stores, source: KafkaSource) -> RenderingSink:
     )
 
 
-GROUP = Group(VIEW, open_sink, batch_events=BATCH_EVENTS, batch_wait_seconds=EMITTER_WAIT_SECONDS)
+GROUP = Group(
+    VIEW,
+    open_sink,
+    batch_events=BATCH_EVENTS,
+    batch_wait_seconds=EMITTER_WAIT_SECONDS,
+    partition_fetch_bytes=PARTITION_FETCH_BYTES,
+)

@@ -66,6 +66,7 @@ class Fed:
             slot,
             group.batch_events or settings.batch_events,
             group.batch_wait_seconds or settings.batch_wait_seconds,
+            group.partition_fetch_bytes,
         )
         self.gauges = metrics.ViewGauges(group.name)
         self.watchdog = Watchdog(settings.stall_seconds, time.monotonic)
