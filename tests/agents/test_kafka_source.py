@@ -282,7 +282,7 @@ async def test_a_reader_whose_sink_never_answers_can_be_stopped(world: FeedWorld
     await asyncio.wait_for(asked.wait(), 20)
     began = time.monotonic()
     await reader.source.stop()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 10
     assert not reader.failures
 
 
