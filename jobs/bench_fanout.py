@@ -1,6 +1,6 @@
 """``shutterlog bench fanout``: deliveries/s into full feeds, through the sink and its scripts, beside redis-benchmark.
 
-The design's setting: 20,000 people, 200 authors with 400 followers each, feeds full at ``FEED_CAP``, batches of 500
+The design's setting: 20,000 people, 200 authors with 400 followers in the mean, feeds full at ``FEED_CAP``, batches of 500
 posts. Every person follows four authors, and each post's author is drawn anew, so that feeds are trimmed at different
 times.
 The yardstick is one plain ZADD a request, by a C client with 50 connections, on the same Redis and in turn.
@@ -45,7 +45,7 @@ class NoYardstick(RuntimeError):
 
 
 class Crowd:
-    """People, and authors of whom each has ``people * FOLLOWING / authors`` followers, in an empty database."""
+    """People, and authors with ``people * FOLLOWING / authors`` followers each in the mean, in an empty database."""
 
     def __init__(self, settings: Settings, redis: Redis, people: int, authors: int) -> None:
         self._settings, self._redis = settings, redis
@@ -53,10 +53,9 @@ class Crowd:
         self.people = [snowflake(AT + n // 4000, 1, n % 4000) for n in range(people)]
         self.authors = [snowflake(AT + n, 2, 0) for n in range(authors)]
         self.followers: dict[int, set[int]] = {author: set() for author in self.authors}
-        for _ in range(FOLLOWING):
-            self._chance.shuffle(self.people)
-            for n, person in enumerate(self.people):
-                self.followers[self.authors[n % authors]].add(person)
+        for person in self.people:
+            for author in self._chance.sample(self.authors, FOLLOWING):
+                self.followers[author].add(person)
         self._reached: dict[TopicPartition, int] = {}
         self._newest: dict[int, int] = {}
         self._posts = 0
