@@ -53,6 +53,11 @@ def test_apps_are_told_where_every_service_is_and_wait_for_provisioning(compose:
         assert app["depends_on"] == {"provision": {"condition": "service_completed_successfully"}}
 
 
+def test_pictures_have_addresses_that_a_client_can_open(compose: dict[str, Any]) -> None:
+    # An API that listens on every address has none of its own to give.
+    assert compose["services"]["api"]["environment"]["PUBLIC_URL"] == "${PUBLIC_URL:-http://localhost:8080}"
+
+
 def test_volumes_and_dependencies_exist_and_images_are_pinned(compose: dict[str, Any]) -> None:
     for service in compose["services"].values():
         assert service["image"] == "shutterlog" or re.search(r":[\w.-]*\d", service["image"])
