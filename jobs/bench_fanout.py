@@ -1,8 +1,8 @@
 """``shutterlog bench fanout``: deliveries/s into full feeds, through the sink and its scripts, beside redis-benchmark.
 
-The design's setting: 20,000 people, 200 authors with 400 followers in the mean, feeds full at ``FEED_CAP``, batches of 500
-posts. Every person follows four authors, and each post's author is drawn anew, so that feeds are trimmed at different
-times.
+The design's setting: 20,000 people, 200 authors with 400 followers in the mean, feeds full at ``FEED_CAP``, batches of
+500 posts. Every person follows four authors, and each post's author is drawn anew, so that feeds are trimmed at
+different times.
 The yardstick is one plain ZADD a request, by a C client with 50 connections, on the same Redis and in turn.
 """
 
