@@ -1,4 +1,4 @@
-"""The source and the sink of an emitter share one consumer group: only the sink commits."""
+"""The source and the sink of an emitter share one consumer group: only the sink commits. How media fetches."""
 
 from __future__ import annotations
 
@@ -10,12 +10,16 @@ import pytest_asyncio
 
 from agents.group import emitter_commits
 from agents.kafka_source import KafkaSource
+from agents.media import PARTITION_FETCH_BYTES
 from agents.positions import RawBatch
+from schemas.ids import MIN_ID
 from sinks.emitter import ConsumerCommits
 from sinks.errors import StoreAway
+from sinks.producer import Producer
 from sinks.settings import Settings
 from sinks.topics import Topics
 from streams.records import Span, TopicPartition
+from tests.sinks.uploads import upload
 
 A, B = TopicPartition("media", 0), TopicPartition("media", 1)
 ELSEWHERE = TopicPartition("media", 7)
@@ -81,3 +85,25 @@ async def test_a_partition_that_is_not_held_is_not_committed(member: Member) -> 
     with pytest.raises(StoreAway, match="media-7"):
         await member.commits.commit({A: 3, ELSEWHERE: 3})
     assert await member.commits.committed([A]) == {A: -1}
+
+
+async def test_a_backlog_of_uploads_is_worked_on_in_many_partitions_at_once(settings: Settings) -> None:
+    own = settings.model_copy(update={"partitions": 4})
+    await asyncio.to_thread(Topics(own).provision)
+    async with Producer(own, linger_ms=0) as producer:  # as gateways write them: one by one
+        for first in range(0, 400, 4):
+            await asyncio.gather(*(producer.produce(upload(MIN_ID + first + n, b"x")) for n in range(4)))
+    batches: asyncio.Queue[RawBatch] = asyncio.Queue()
+    failures: list[BaseException] = []
+
+    async def fences(partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        return dict.fromkeys(partitions, -1)
+
+    source = KafkaSource(own, "media", ["media"], "0", 100, 0.5, partition_fetch_bytes=PARTITION_FETCH_BYTES)
+    source.start(fences, batches.put, failures.append)
+    try:
+        batch = await asyncio.wait_for(batches.get(), 30)
+    finally:
+        await source.stop()
+    assert not failures
+    assert len(batch.spans) >= 3
