@@ -90,20 +90,21 @@ async def test_a_partition_that_is_not_held_is_not_committed(member: Member) -> 
 async def test_a_backlog_of_uploads_is_worked_on_in_many_partitions_at_once(settings: Settings) -> None:
     own = settings.model_copy(update={"partitions": 4})
     await asyncio.to_thread(Topics(own).provision)
-    async with Producer(own, linger_ms=0) as producer:  # as gateways write them: one by one
-        for first in range(0, 400, 4):
-            await asyncio.gather(*(producer.produce(upload(MIN_ID + first + n, b"x")) for n in range(4)))
+    async with Producer(own, linger_ms=0) as producer:  # as gateways write them: few at a time
+        for first in range(0, 1200, 20):
+            await asyncio.gather(*(producer.produce(upload(MIN_ID + first + n, b"x")) for n in range(20)))
     batches: asyncio.Queue[RawBatch] = asyncio.Queue()
     failures: list[BaseException] = []
 
     async def fences(partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
         return dict.fromkeys(partitions, -1)
 
-    source = KafkaSource(own, "media", ["media"], "0", 100, 0.5, partition_fetch_bytes=PARTITION_FETCH_BYTES)
+    source = KafkaSource(own, "media", ["media"], "0", 300, 0.5, partition_fetch_bytes=PARTITION_FETCH_BYTES)
     source.start(fences, batches.put, failures.append)
     try:
         batch = await asyncio.wait_for(batches.get(), 30)
     finally:
         await source.stop()
     assert not failures
+    assert len(batch.records) == 300
     assert len(batch.spans) >= 3
