@@ -85,7 +85,7 @@ class Limits:
         self._seen += 1
         self._bad += is_poison
         if self._run > self.consecutive:
-            raise PoisonFlood(f"{self._run} records in a row are poison: see the topic's DLQ for what is wrong with them")
+            raise PoisonFlood(f"{self._run} records in a row are poison: the topic's DLQ says what is wrong")
         if self._seen >= self.window:
             if self._bad > self.ratio * self._seen:
                 raise PoisonFlood(f"{self._bad} of the last {self._seen} records are poison")
