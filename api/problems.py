@@ -17,6 +17,7 @@ from starlette.routing import Match
 
 from api.passwords import TooBusy
 from sinks.errors import StoreAway
+from sinks.producer import TopicMissing
 
 TYPE = "urn:shutterlog:problem:"
 MEDIA_TYPE = "application/problem+json"
@@ -178,5 +179,6 @@ def add_problem_answers(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _of_framework)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(StoreAway, _away)
+    app.add_exception_handler(TopicMissing, _away)
     app.add_exception_handler(TooBusy, _busy)
     app.add_exception_handler(ClientDisconnect, _gone)

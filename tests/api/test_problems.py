@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+import httpx
 import pytest
+from fastapi import FastAPI
 
 from api.envelope import BODY_LIMIT
+from api.problems import add_problem_answers
 from sinks.errors import StoreAway
+from sinks.producer import TopicMissing
 from tests.api.gateway import PASSWORD, Gateway
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -145,3 +149,18 @@ async def test_a_token_that_no_write_answered(gateway: Gateway, token: str) -> N
     answer = await gateway.client.get("/api/v1/feed", headers=ada.headers | {"Consistency-Token": token})
     assert answer.status_code in (400, 422)
     assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_a_missing_topic_is_an_absent_store() -> None:
+    """Provisioning makes it: what cannot be written now can be sent again."""
+    app = FastAPI()
+    add_problem_answers(app)
+
+    @app.get("/")
+    async def write() -> None:
+        raise TopicMissing("posts")
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+        answer = await client.get("/")
+    assert answer.status_code == 503
+    assert answer.headers["Retry-After"]
