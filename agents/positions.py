@@ -56,7 +56,10 @@ class Positions:
         self.epoch += 1
 
     def advance(self, records: Sequence[RawRecord]) -> RawBatch:
-        """The next batch. Records that were fetched before a rewind or for another assignment are left out."""
+        """The next batch. Records of partitions that are not assigned, or that were handed out already, are left out.
+
+        Records fetched before a rewind must not come here: they would skip what lies between (the source drops them).
+        """
         taken: list[RawRecord] = []
         prior: dict[TopicPartition, int] = {}
         for record in records:
