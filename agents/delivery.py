@@ -5,7 +5,7 @@ what happens                  what follows
 ============================  =========================================================================
 a record cannot be decoded    it goes to the DLQ (awaited); the rest of the batch goes on
 a view refuses a record       it goes to the DLQ, marked with the view, which is tainted by it
-much poison, or only poison   ``PoisonFlood``: the worker ends, rather than emptying a topic into the DLQ
+much poison, or only poison   ``PoisonFlood``: the agent halts, rather than emptying a topic into the DLQ
 the store is away             the same call again, with jitter, holding the partition, while the epoch lasts
 a fence went back             nothing was applied; the source rewinds to what the sinks hold
 the log was remade            ``LogRemade`` ends the worker: an operator has to decide
@@ -70,7 +70,7 @@ class Gauges(Protocol):
 
 @dataclass
 class Limits:
-    """How much poison ends a worker: ``consecutive`` records, or more than ``ratio`` of the last ``window``."""
+    """How much poison halts an agent: ``consecutive`` records, or more than ``ratio`` of the last ``window``."""
 
     consecutive: int = 100
     ratio: float = 0.5

@@ -9,7 +9,7 @@ _RECORDS = Counter("shutterlog_records", "Records applied to the view's sink", [
 _BATCHES = Counter("shutterlog_batches", "Micro-batches applied to the view's sink", ["view"], registry=REGISTRY)
 _EVENTS = Counter(
     "shutterlog_delivery_events",
-    "Turns that deliveries took: poison, refused, store_away, rewound, void",
+    "Turns that deliveries took: poison, refused, store_away, rewound, void, halted",
     ["view", "what"],
     registry=REGISTRY,
 )
@@ -38,7 +38,7 @@ class ViewGauges:
         _BATCHES.labels(self._view).inc()
 
     def happened(self, what: str) -> None:
-        """One of: poison, refused, store_away, rewound, void."""
+        """One of: poison, refused, store_away, rewound, void, halted."""
         _EVENTS.labels(self._view, what).inc()
 
     def lag(self, partition: str, records: int) -> None:

@@ -18,7 +18,7 @@ import faust
 from faust.app.base import BootStrategy
 
 from agents import metrics
-from agents.delivery import Delivery
+from agents.delivery import Delivery, PoisonFlood
 from agents.group import Group
 from agents.kafka_source import AHEAD, KafkaSource
 from agents.positions import RawBatch
@@ -73,6 +73,7 @@ class Fed:
         # Values pass through an agent's channel as they are; its types know of Kafka's messages only.
         self.channel = cast(Any, app.channel(maxsize=AHEAD + 2))
         self.delivery: Delivery[Any] | None = None
+        self.halting: asyncio.Task[None] | None = None
 
         async def agent(stream: faust.StreamT[RawBatch]) -> None:
             async for batch in stream:
@@ -82,14 +83,27 @@ class Fed:
         app.agent(self.channel, name=group.name)(agent)
 
     async def take(self, batch: RawBatch) -> None:
-        """Deliver one batch; whatever escapes the error policy ends the process."""
+        """Deliver one batch; whatever else escapes the error policy ends the process."""
+        if self.halting is not None:
+            return
         try:
             if self.delivery is None:
                 raise RuntimeError("a batch came before its sink was open")
             with self.gauges.seconds.time():
                 await self.delivery.deliver(batch)
+        except PoisonFlood as flood:
+            self.halt(flood)
         except Exception as error:
             die(error)
+
+    def halt(self, why: PoisonFlood) -> None:
+        """Let go of this group's partitions and read no more; the worker's other groups go on.
+
+        The process stays: one that ended would be started again, and would bury the same records again, for ever.
+        """
+        logger.critical("%s is halted, and stays so until this worker is started anew: %s", self.group.name, why)
+        self.gauges.happened("halted")
+        self.halting = asyncio.create_task(self.source.stop())
 
     async def open(self, stores: Stores) -> None:
         """Open the sink, waiting for stores that are away, and begin to read."""
@@ -108,6 +122,8 @@ class Fed:
 
     def look(self) -> None:
         """Publish the lag, and end a worker that stands still."""
+        if self.halting is not None:
+            return
         lag = self.source.lag()
         for tp, records in lag.items():
             self.gauges.lag(str(tp), records)

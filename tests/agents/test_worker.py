@@ -24,6 +24,7 @@ from sinks.producer import Outgoing, Producer
 from sinks.redis import reaching_redis
 from sinks.settings import Settings
 from sinks.topics import Topics
+from streams.records import TopicPartition
 from tests.agents.conftest import SMALL
 from tests.agents.feed_world import FeedWorld
 from tests.agents.workers import Workers, until
@@ -69,8 +70,7 @@ async def test_poison_is_kept_in_the_dlq_and_holds_nobody_up(
     worker = workers.start(small, "home_feed")
     ada, bob = world.people[:2]
     await world.say([world.followed(bob, ada), world.published(ada, 1)])
-    async with Producer(small) as producer:
-        ((tp, offset),) = await producer.write([Outgoing("posts", b"%d" % ada, b"\x00\x00not an event")])
+    ((tp, offset),) = await says(small, Outgoing("posts", b"%d" % ada, b"\x00\x00not an event"))
     after = world.published(ada, 2)
     # A view refuses this one: it decodes, and says what cannot be.
     ((refused_tp, refused_at), _) = await world.say([world.followed(bob, bob), after])
@@ -89,6 +89,33 @@ async def test_poison_is_kept_in_the_dlq_and_holds_nobody_up(
     assert (headers["view"], headers["topic"]) == ("home_feed", "graph")
     assert (headers["partition"], headers["offset"]) == (str(refused_tp.partition), str(refused_at))
     assert "cannot follow themselves" in headers["error"]
+
+
+async def test_a_flood_of_poison_halts_its_view_and_not_the_worker(
+    small: Settings, world: FeedWorld, workers: Workers
+) -> None:
+    worker = workers.start(small, "home_feed")
+    ada, bob = world.people[:2]
+    await world.say([world.followed(bob, ada), world.published(ada, 1)])
+    await world.settles()
+    ((tp, first), *_) = await says(small, *[Outgoing("posts", b"%d" % ada, b"no event")] * 300)
+    await worker.says(r"home_feed is halted, and stays so .*: 101 records in a row are poison")
+    assert await world.reader.fence(ada, tp) <= first + 100
+    assert len(read_all(small, "posts.dlq")) == 100
+
+    port = (await worker.says(r"metrics on port (\d+)"))[1]
+    async with httpx.AsyncClient() as client:
+        metrics = (await client.get(f"http://127.0.0.1:{port}/metrics")).text
+    assert 'shutterlog_delivery_events_total{view="home_feed",what="halted"} 1.0' in metrics
+    worker.send(signal.SIGTERM)
+    assert await worker.ends() == 0
+    assert len(read_all(small, "posts.dlq")) == 100
+
+
+async def says(settings: Settings, *outgoing: Outgoing) -> list[tuple[TopicPartition, int]]:
+    """Write raw records; where each stands."""
+    async with Producer(settings) as producer:
+        return await producer.write(outgoing)
 
 
 async def test_a_kill_in_the_middle_and_a_worker_more_lose_nothing(
