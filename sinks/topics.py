@@ -21,6 +21,7 @@ from confluent_kafka.admin import (
 
 from schemas.events import TOPICS
 from sinks.errors import StoreAway
+from sinks.generations import TOPIC as GENERATIONS
 from sinks.producer import RECORD_LIMIT, TopicMissing, failure
 from sinks.settings import Settings
 from streams.records import TopicPartition
@@ -56,8 +57,8 @@ class Topics:
         return self._connected
 
     def names(self) -> list[str]:
-        """Every topic that provisioning makes: the source topics, ``notifications``, and a DLQ for each."""
-        return [*TOPICS, *(topic + DLQ_SUFFIX for topic in TOPICS)]
+        """Every topic that provisioning makes: the log's, a DLQ for each, and the pointers to the live generations."""
+        return [*TOPICS, *(topic + DLQ_SUFFIX for topic in TOPICS), GENERATIONS]
 
     def provision(self, dry_run: bool = False) -> list[str]:
         """Make the topics that are missing, and give back their names. Idempotent; existing records are never touched.
@@ -90,19 +91,22 @@ class Topics:
 
     def ends(self) -> dict[TopicPartition, int]:
         """The last offset of each partition of the topics that are no DLQs; -1 for one that never had a record."""
-        return {tp: offset - 1 for tp, offset in self._offsets(OffsetSpec.latest()).items()}
+        return {tp: offset - 1 for tp, offset in self._offsets(OffsetSpec.latest(), TOPICS).items()}
 
     def starts(self) -> dict[TopicPartition, int]:
         """The first offset that each partition of the topics that are no DLQs still holds; 0 for a fresh one."""
-        return self._offsets(OffsetSpec.earliest())
+        return self._offsets(OffsetSpec.earliest(), TOPICS)
 
     def _new(self, name: str) -> NewTopic:
         return NewTopic(
             self._settings.topic(name),
-            num_partitions=self._settings.partitions,
+            num_partitions=self._partitions(name),
             replication_factor=self._settings.replication_factor,
             config=self._config(name),
         )
+
+    def _partitions(self, name: str) -> int:
+        return 1 if name == GENERATIONS else self._settings.partitions
 
     def _config(self, name: str) -> dict[str, str]:
         config = {
@@ -117,6 +121,8 @@ class Topics:
         }
         if name.endswith(DLQ_SUFFIX):
             config["max.message.bytes"] = str(RECORD_LIMIT + 1000)
+        if name == GENERATIONS:
+            config["cleanup.policy"] = "compact"
         return config
 
     def _set_configs(self, names: list[str]) -> None:
@@ -143,7 +149,7 @@ class Topics:
             try:
                 # Others may have made some of them meanwhile.
                 self._check_partitions(self._describe(self.names()))
-                self.ends()
+                self._offsets(OffsetSpec.latest(), [*TOPICS, GENERATIONS])
                 return
             except (StoreAway, TopicMissing):
                 if time.monotonic() > deadline:
@@ -151,15 +157,14 @@ class Topics:
                 time.sleep(0.1)
 
     def _check_partitions(self, described: Mapping[str, Any]) -> None:
-        wanted = self._settings.partitions
         unfit = [
-            f"{self._settings.topic(name)} has {len(found.partitions)} partitions"
+            f"{self._settings.topic(name)} has {len(found.partitions)} partitions, not {self._partitions(name)}"
             for name, found in described.items()
-            if len(found.partitions) != wanted
+            if len(found.partitions) != self._partitions(name)
         ]
         if unfit:
             raise TopicsUnfit(
-                f"{', '.join(unfit)}, not {wanted}. The number is fixed for life, since keys stay where they are: "
+                f"{', '.join(unfit)}. The number is fixed for life, since keys stay where they are: "
                 f"set PARTITIONS to what the topics have, or use another TOPIC_PREFIX and replay."
             )
 
@@ -174,11 +179,11 @@ class Topics:
                 described[full[topic]] = found
         return described
 
-    def _offsets(self, spec: OffsetSpec) -> dict[TopicPartition, int]:
+    def _offsets(self, spec: OffsetSpec, topics: Collection[str]) -> dict[TopicPartition, int]:
         asked = {
             KafkaPartition(self._settings.topic(topic), partition): spec
-            for topic in TOPICS
-            for partition in range(self._settings.partitions)
+            for topic in topics
+            for partition in range(self._partitions(topic))
         }
         futures = self._admin.list_offsets(asked, request_timeout=self._timeout)
         prefix = len(self._settings.topic_prefix)

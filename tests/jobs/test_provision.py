@@ -12,6 +12,7 @@ from jobs.provision import Provisioned, provision
 from schemas.events import TOPICS
 from sinks.cassandra import Cassandra, KeyspaceMissing
 from sinks.errors import StoreAway
+from sinks.generations import TOPIC as GENERATIONS
 from sinks.settings import Settings
 from sinks.topics import Topics
 from sinks.view_tables import view_tables
@@ -30,7 +31,7 @@ async def _tables(settings: Settings, drop: bool = False) -> set[str]:
 
 def test_provision_is_idempotent_and_a_dry_run_does_nothing(settings: Settings) -> None:
     settings = settings.model_copy(update={"partitions": 2})
-    topics = [*TOPICS, *(f"{topic}.dlq" for topic in TOPICS)]
+    topics = [*TOPICS, *(f"{topic}.dlq" for topic in TOPICS), GENERATIONS]
     try:
         would = provision(settings, dry_run=True)
         assert would == Provisioned(topics, True)

@@ -10,6 +10,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 from schemas.events import TOPICS, Followed
 from schemas.ids import MIN_ID
 from sinks.errors import StoreAway
+from sinks.generations import TOPIC as GENERATIONS
 from sinks.producer import Producer, TopicMissing
 from sinks.settings import Settings
 from sinks.topics import Topics, TopicsUnfit
@@ -26,7 +27,7 @@ def configuration(settings: Settings, topic: str) -> dict[str, Any]:
 
 def test_provisioning_makes_what_is_missing_once(settings: Settings) -> None:
     topics = Topics(settings)
-    names = [*TOPICS, *(f"{topic}.dlq" for topic in TOPICS)]
+    names = [*TOPICS, *(f"{topic}.dlq" for topic in TOPICS), GENERATIONS]
     assert topics.provision(dry_run=True) == names
     with pytest.raises(TopicMissing, match="shutterlog provision"):
         topics.ids()
