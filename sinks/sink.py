@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Protocol, TypeVar
 
 from streams.records import Spans, TopicPartition
@@ -28,4 +28,23 @@ class Sink(Protocol[Write_contra]):
         Writes at or below a fence are skipped. Nothing is applied and ``FenceBehind`` is raised if a stored fence
         is lower than ``spans[tp].prior``. With no writes this is the idle call that notices a lost store.
         Raises ``StoreAway`` when the store cannot be reached: the same call can then be made again.
+        """
+
+
+class BulkSink(Sink[Write_contra], Protocol):
+    """A sink for replay, which may keep what it is given, in memory and in a checkpoint, until it is loaded.
+
+    ``fences`` counts what is kept as applied. One process at a time feeds it, and nobody else writes its generation
+    before it is loaded.
+    """
+
+    async def checkpoint(self) -> None:
+        """Make what was applied so far outlive this process. A kill at any moment leaves the checkpoint before, or
+        this one."""
+
+    async def load(self, moved: Callable[[int, int], None]) -> None:
+        """Write everything into the store, the fences last; the live sink can then go on in the same generation.
+
+        ``moved`` hears (done, of), in a unit of the sink's own. Can be called again after a kill or a failure, and
+        then begins anew with what was not finished. Raises ``StoreAway``.
         """
