@@ -91,6 +91,8 @@ class KafkaSource:
                 # An offset that the log no longer has is a loss, and nothing to be passed over.
                 "auto.offset.reset": "error",
                 "isolation.level": "read_committed",
+                # Says where a partition ends, though the last record stands before the end: after a transaction.
+                "enable.partition.eof": True,
                 "fetch.wait.max.ms": 50,
                 "max.partition.fetch.bytes": partition_fetch_bytes,
                 "queued.max.messages.kbytes": 16_384,
@@ -219,12 +221,12 @@ class KafkaSource:
                 self._measure()
                 messages = self.consumer.consume(self._batch_events, timeout=self._batch_wait)
                 batch = self._batch(messages)
-                idle = 0.0 if messages else idle + self._batch_wait
+                idle = idle + self._batch_wait if batch is None else 0.0
                 if batch is None and idle >= self._settings.idle_call_seconds:
                     idle = 0.0
                     with self._lock:
                         batch = self._positions.idle()
-                if batch is not None and batch.spans:
+                if batch is not None and batch.spans:  # an idle one has none where nothing is assigned
                     self._hand_over(batch)
         except BaseException as error:
             self._loop.call_soon_threadsafe(self._fail, error)
@@ -233,16 +235,22 @@ class KafkaSource:
 
     def _batch(self, messages: list[Message]) -> RawBatch | None:
         records = []
+        ends: dict[TopicPartition, int] = {}
         for message in messages:
             error = message.error()
-            if error is not None:
+            if error is None:
+                records.append(self._record(message))
+            elif error.code() == KafkaError._PARTITION_EOF:
+                tp, end = self._place_of(message)
+                ends[tp] = end - 1
+            else:
                 self._judge(message, error)
-                continue
-            records.append(self._record(message))
-        if not records:
-            return None
         with self._lock:
-            return None if self._rewound else self._positions.advance(records)
+            if self._rewound or not (
+                records or any(self._positions.last.get(tp, end) < end for tp, end in ends.items())
+            ):
+                return None
+            return self._positions.advance(records, ends)
 
     def _judge(self, message: Message, error: KafkaError) -> None:
         if error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
@@ -251,11 +259,14 @@ class KafkaSource:
             raise KafkaException(error)
         logger.warning("%s: %s", self._group, error.str())
 
-    def _record(self, message: Message) -> RawRecord:
+    def _place_of(self, message: Message) -> tuple[TopicPartition, int]:
         topic, partition, offset = message.topic(), message.partition(), message.offset()
         if topic is None or partition is None or offset is None:
             raise RuntimeError("librdkafka gave a message that stands nowhere")
-        tp = TopicPartition(topic.removeprefix(self._settings.topic_prefix), partition)
+        return TopicPartition(topic.removeprefix(self._settings.topic_prefix), partition), offset
+
+    def _record(self, message: Message) -> RawRecord:
+        tp, offset = self._place_of(message)
         headers = tuple(_headers(message))
         return RawRecord(tp, offset, message.timestamp()[1], message.key(), message.value(), headers)
 

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 from streams.records import Span, TopicPartition
 
+_NO_ENDS: Mapping[TopicPartition, int] = {}
+
 
 class RawRecord(NamedTuple):
     """One record as the log holds it. ``timestamp`` is the broker's, in ms."""
@@ -55,9 +57,11 @@ class Positions:
         self._last.update({tp: offset for tp, offset in fences.items() if tp in self._last})
         self.epoch += 1
 
-    def advance(self, records: Sequence[RawRecord]) -> RawBatch:
+    def advance(self, records: Sequence[RawRecord], ends: Mapping[TopicPartition, int] = _NO_ENDS) -> RawBatch:
         """The next batch. Records of partitions that are not assigned, or that were handed out already, are left out.
 
+        ``ends``: partitions of which everything up to an offset was read. Past the last record that is the marker of a
+        transaction, or what was compacted away: the fences step over it, so that a view can reach the log's end.
         Records fetched before a rewind must not come here: they would skip what lies between (the source drops them).
         """
         taken: list[RawRecord] = []
@@ -69,6 +73,11 @@ class Positions:
             prior.setdefault(record.tp, last)
             self._last[record.tp] = record.offset
             taken.append(record)
+        for tp, end in ends.items():
+            last = self._last.get(tp)
+            if last is not None and end > last:
+                prior.setdefault(tp, last)
+                self._last[tp] = end
         spans = {tp: Span(before, self._last[tp]) for tp, before in prior.items()}
         return RawBatch(self.epoch, taken, spans)
 

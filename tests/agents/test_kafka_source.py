@@ -7,12 +7,14 @@ import time
 from collections.abc import AsyncIterator, Callable, Collection
 
 import pytest
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaException, Message, Producer
 from confluent_kafka import TopicPartition as KafkaPartition
 from confluent_kafka.admin import AdminClient
 
 from agents.kafka_source import AHEAD, KafkaSource
 from agents.positions import RawBatch
+from schemas.codec import encode
+from schemas.events import PostPublished
 from sinks.errors import LogRemade, StoreAway
 from sinks.settings import Settings
 from streams.records import TopicPartition
@@ -166,6 +168,52 @@ async def test_every_record_is_handed_over_once_in_bounded_batches(
     await until("two idle calls", idle, 5)
     assert all(set(batch.spans) == set(sink.fence) and not batch.records for batch in reader.batches[seen:])
     assert set(reader.source.lag().values()) <= {0}
+
+
+async def test_the_marker_that_ends_a_transaction_is_stepped_over(
+    small: Settings, world: FeedWorld, sink: ListSink, read: Read
+) -> None:
+    """Else no fence would ever reach the log's end, and whoever waits for that would wait for ever."""
+    await world.live(50)
+    written = await asyncio.to_thread(transaction, small, [world.published(author, 1) for author in world.people[:8]])
+    reader = read().start()
+    ends = await world.ends()
+    assert any(ends[tp] == offset + 1 for tp, offset in written), "nothing follows the marker"
+
+    async def reached() -> bool:
+        return sink.fence == ends
+
+    await until(f"the sink comes to {ends}", reached)
+    assert all(offset in sink.applied[tp] for tp, offset in written)
+    assert sink.behind == 0
+    # Between records, too, and it is no reason to go back.
+    await world.live(50)
+    ends = await world.ends()
+    await until(f"the sink comes to {ends}", reached)
+    assert sink.behind == 0 and not reader.failures
+
+
+def transaction(settings: Settings, events: list[PostPublished]) -> list[tuple[TopicPartition, int]]:
+    """Write ``events`` in one transaction; where they stand."""
+    producer = Producer(
+        {
+            "bootstrap.servers": settings.kafka_bootstrap,
+            "transactional.id": settings.topic("test"),
+            "partitioner": "murmur2_random",
+        }
+    )
+    written: list[tuple[TopicPartition, int]] = []
+
+    def delivered(error: object, message: Message) -> None:
+        assert error is None
+        written.append((TopicPartition("posts", message.partition() or 0), message.offset() or 0))
+
+    producer.init_transactions(15)
+    producer.begin_transaction()
+    for event in events:
+        producer.produce(settings.topic("posts"), encode(event), event.key, on_delivery=delivered)
+    producer.commit_transaction(15)
+    return written
 
 
 async def test_it_starts_at_the_sinks_fences_and_nowhere_else(world: FeedWorld, sink: ListSink, read: Read) -> None:

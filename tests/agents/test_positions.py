@@ -58,16 +58,26 @@ class Laws(RuleBasedStateMachine):
         target=batches,
         each=st.fixed_dictionaries({A: counts, B: counts}),
         stale=st.lists(st.tuples(st.sampled_from(PARTITIONS), st.integers(0, 59)), max_size=4),
+        ended=st.sets(st.sampled_from(PARTITIONS)),
     )
-    def advance(self, each: dict[TopicPartition, int], stale: list[tuple[TopicPartition, int]]) -> RawBatch:
+    def advance(
+        self, each: dict[TopicPartition, int], stale: list[tuple[TopicPartition, int]], ended: set[TopicPartition]
+    ) -> RawBatch:
         old = [record(tp, at) for tp, at in stale if at <= self.believed.get(tp, 99)]
         fresh = [one for tp, count in each.items() for one in after(tp, self.believed.get(tp, -1), count)]
-        batch = self.positions.advance(old + fresh)
+        # The partition's end is told once all before it was read: at it, or after markers that are no records.
+        read = {
+            tp: max([one.offset for one in fresh if one.tp == tp], default=self.believed.get(tp, -1)) for tp in ended
+        }
+        ends = {tp: min([one.offset - 1 for one in after(tp, last, 1)], default=last) for tp, last in read.items()}
+        batch = self.positions.advance(old + fresh, ends)
         expected = [one for one in fresh if one.tp in self.believed]
         assert list(batch.records) == expected
-        assert set(batch.spans) == {one.tp for one in expected}
+        reached = {one.tp: one.offset for one in expected}
+        reached |= {tp: end for tp, end in ends.items() if end > self.believed.get(tp, end)}
+        assert set(batch.spans) == set(reached)
         for tp, span in batch.spans.items():
-            assert span == Span(self.believed[tp], max(one.offset for one in expected if one.tp == tp))
+            assert span == Span(self.believed[tp], reached[tp])
             self.believed[tp] = span.last
         self.handed.append(batch)
         return batch
