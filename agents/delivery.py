@@ -22,8 +22,7 @@ from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 from agents.positions import RawBatch, RawRecord
-from schemas.codec import Undecodable, decode
-from schemas.events import Event
+from schemas.codec import Undecodable, decode_record
 from sinks.errors import FenceBehind, StoreAway
 from sinks.sink import Sink
 from streams.records import Record, Spans, TopicPartition
@@ -145,7 +144,7 @@ class Delivery(Generic[Write]):
         records = []
         for raw in batch.records:
             try:
-                event = decoded(raw)
+                event = decode_record(raw.tp.topic, raw.key, raw.value)
             except Undecodable as poison:
                 self.limits.count(True)
                 self.gauges.happened("poison")
@@ -191,17 +190,3 @@ class Delivery(Generic[Write]):
             else:
                 logger.error("%s: %s@%d went to the DLQ: %s", view or "log", raw.tp, raw.offset, error)
                 return
-
-
-def decoded(raw: RawRecord) -> Event:
-    """The event in a record; raises ``Undecodable``, also where it stands in a topic that is not its own."""
-    if raw.value is None:
-        raise Undecodable("the record has no value: nothing in this log is ever a tombstone")
-    event = decode(raw.value)
-    if raw.tp.topic != event.TOPIC:
-        raise Undecodable(f"a {type(event).__name__} belongs into {event.TOPIC}, not into {raw.tp.topic}")
-    if raw.key != event.key:
-        raise Undecodable(
-            f"the key of this {type(event).__name__} is {raw.key!r}, but its {event.KEY} says {event.key!r}"
-        )
-    return event

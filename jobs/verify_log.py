@@ -6,10 +6,10 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 
-from confluent_kafka import Consumer, KafkaError, KafkaException
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as KafkaPartition
 
-from schemas.codec import Undecodable, decode
+from schemas.codec import Undecodable, decode_record
 from schemas.events import Event
 from sinks.errors import StoreAway
 from sinks.settings import Settings
@@ -76,16 +76,16 @@ class LogReader:
                         raise KafkaException(error)
                     offset -= 1  # the next offset to come; what was before it may have been markers
                 else:
-                    self._take(message.value(), take)
+                    self._take(tp.topic, message, take)
                 self.read[tp] = offset
                 if offset >= ends[tp]:
                     left.discard(tp)
             moved(len(messages))
         self._consumer.unassign()
 
-    def _take(self, value: bytes | None, take: Callable[[Event], None]) -> None:
+    def _take(self, topic: str, message: Message, take: Callable[[Event], None]) -> None:
         try:
-            event = decode(value)
+            event = decode_record(topic, message.key(), message.value())
         except Undecodable:
             self.undecodable += 1
         else:

@@ -172,3 +172,19 @@ def encode(event: Event) -> bytes:
 def decode(value: bytes | None) -> Event:
     """The event in ``value``, whichever version wrote it. Raises ``Undecodable``."""
     return current().decode(value)
+
+
+def decode_record(topic: str, key: bytes | None, value: bytes | None) -> Event:
+    """The event of a record as it stands in the log, as every view takes it. ``topic`` is its name in the design.
+
+    Raises ``Undecodable``, also where it stands in a topic that is not its own, or under another key.
+    """
+    if value is None:
+        raise Undecodable("the record has no value: nothing in this log is ever a tombstone")
+    event = decode(value)
+    name = type(event).__name__
+    if topic != event.TOPIC:
+        raise Undecodable(f"a {name} belongs into {event.TOPIC}, not into {topic}")
+    if key != event.key:
+        raise Undecodable(f"the key of this {name} is {key!r}, but its {event.KEY} says {event.key!r}")
+    return event

@@ -2,7 +2,7 @@
 
 Several views may meet the same poison, and each may meet it again after a rewind. Each time it is written again, under
 its own key and so in order: who reads a DLQ takes records of equal ``topic``, ``partition``, ``offset`` and ``view`` as
-one that was tried several times, first seen in the first of them.
+one that was tried several times, first seen in the first of them (``sinks.dead_letters_fold``).
 """
 
 from __future__ import annotations
@@ -55,12 +55,14 @@ class DeadLetters:
         self._producer = producer
         self._clock_ms = clock_ms
 
-    async def put(self, record: Raw, error: str, stack: str, view: str | None) -> None:
-        """Keep ``record``, durably, before returning. ``view`` is None where nobody can decode it.
+    async def put(self, record: Raw, error: str, stack: str, view: str | None, generation: int | None = None) -> None:
+        """Keep ``record``, durably, before returning. ``view`` is None where nobody can decode it; ``generation`` is
+        the one of the view that refused it, where the caller knows.
 
         Raises ``StoreAway``.
         Headers, all UTF-8: topic, partition, offset, error, stack, first_seen, last_seen (ms), tries, view (empty for
-        None), and value_bytes or key_bytes where only the start of a very large value or key is kept.
+        None), generation (where known), and value_bytes or key_bytes where only the start of a very large value or key
+        is kept.
         """
         now = self._clock_ms()
         headers = {
@@ -74,6 +76,8 @@ class DeadLetters:
             "tries": "1",
             "view": view or "",
         }
+        if generation is not None:
+            headers["generation"] = str(generation)
         key, value = record.key, record.value
         if value is not None and len(value) > VALUE_LIMIT:
             headers["value_bytes"] = str(len(value))
