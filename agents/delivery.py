@@ -127,7 +127,8 @@ class Delivery(Generic[Write]):
                 return
             else:
                 self.waiting = False
-                self.source.applied(batch.spans)
+                if batch.epoch == self.source.epoch:
+                    self.source.applied(batch.spans)
                 self.gauges.delivered(len(records))
                 return
         self.waiting = False

@@ -14,18 +14,17 @@ from sinks.sink import Sink
 from sinks.tables import TableSink
 from streams.views import View
 
-GENERATION = 1
-"""The live generation; replay (issue 4) will read it from the log."""
 EMITTER_WAIT_SECONDS = 0.01
 """Emitters wait for their commits, which the source's thread makes between two fetches."""
 
 
 @dataclass(frozen=True)
 class Group:
-    """``open_sink`` may wait for stores and raise ``StoreAway``. Where the batch's bounds are 0, the settings' hold."""
+    """``open_sink`` opens the sink of one generation; it may wait for stores and raise ``StoreAway``. Where the batch's
+    bounds are 0, the settings' hold."""
 
     view: View[Any]
-    open_sink: Callable[[Stores, KafkaSource], Awaitable[Sink[Any]]]
+    open_sink: Callable[[Stores, KafkaSource, int], Awaitable[Sink[Any]]]
     batch_events: int = 0
     batch_wait_seconds: float = 0.0
     partition_fetch_bytes: int = 1_048_576
@@ -46,7 +45,7 @@ def emitter_commits(source: KafkaSource, settings: Settings) -> ConsumerCommits:
 def table_group(view: View[Any]) -> Group:
     """A group whose view is rows in Cassandra."""
 
-    async def open_sink(stores: Stores, source: KafkaSource) -> Sink[Any]:
-        return TableSink(await stores.cassandra(), view.name, GENERATION, await stores.topic_ids())
+    async def open_sink(stores: Stores, source: KafkaSource, generation: int) -> Sink[Any]:
+        return TableSink(await stores.cassandra(), view.name, generation, await stores.topic_ids())
 
     return Group(view, open_sink)

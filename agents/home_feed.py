@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agents.group import GENERATION, Group
+from agents.group import Group
 from agents.kafka_source import KafkaSource
 from agents.stores import Stores
 from sinks.home_feed import HomeFeedSink
@@ -10,13 +10,13 @@ from sinks.home_feed_buckets import RedisBuckets
 from streams.home_feed import HOME_FEED as VIEW
 
 
-async def open_sink(stores: Stores, source: KafkaSource) -> HomeFeedSink:
-    """The sink over this generation's buckets."""
+async def open_sink(stores: Stores, source: KafkaSource, generation: int) -> HomeFeedSink:
+    """The sink over the buckets of ``generation``."""
     settings, topic_ids = stores.settings, await stores.topic_ids()
     buckets = RedisBuckets(
         await stores.redis(),
         topic_ids,
-        generation=GENERATION,
+        generation=generation,
         buckets=settings.buckets,
         cap=settings.feed_cap,
         slack=settings.feed_slack,

@@ -18,6 +18,7 @@ from typing import Any, cast
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as KafkaPartition
 
+from agents.lag import LagMeter
 from agents.positions import Positions, RawBatch, RawRecord
 from sinks.errors import LogRemade, StoreAway
 from sinks.producer import is_fatal
@@ -29,7 +30,6 @@ AHEAD = 2
 """Batches in memory besides the one that is being applied."""
 _POLL_SECONDS = 0.1
 _LAG_SECONDS = 1.0
-_ASK_SECONDS = 10.0
 _FENCES_SECONDS = 0.005
 _ROOM_SECONDS = 0.01
 _HOLD_SECONDS = 1.0
@@ -64,11 +64,12 @@ class KafkaSource:
         self._unplaced: list[TopicPartition] = []
         self._calls: SimpleQueue[tuple[Callable[[], Any], Future[Any]]] = SimpleQueue()
         self._commits: dict[TopicPartition, int] = {}
-        self._lag: dict[TopicPartition, int] = {}
-        self._measured = self._asked = 0.0
+        self._measured = 0.0
         self._rewound = False
         self.commits_for_monitors = True
         """False where the sink commits by itself: one of ours, said later of an earlier batch, would undo its own."""
+        self.note = ""
+        """Goes with each commit for monitors, as its metadata."""
         self._stopping = threading.Event()
         self._room = threading.Semaphore(AHEAD)
         self._thread = threading.Thread(target=self._run, name=f"source-{group}", daemon=True)
@@ -99,6 +100,7 @@ class KafkaSource:
                 "error_cb": lambda error: logger.warning("%s: %s", group, error),
             }
         )
+        self._lag = LagMeter(self.consumer, self._kafka)
 
     @property
     def epoch(self) -> int:
@@ -110,6 +112,16 @@ class KafkaSource:
         self._loop = asyncio.get_running_loop()
         self._fences, self._put, self._fail = fences, put, fail
         self._thread.start()
+
+    def restart(self, fences: Fences, note: str = "") -> None:
+        """Go over to other sinks: what is assigned begins anew at their fences, in a new epoch. ``note`` goes with the
+        commits for monitors, the first of which says where these sinks stand."""
+        with self._lock:
+            self._fences, self.note = fences, note
+            assigned = [*self._positions.last, *self._unplaced]
+            self._positions.assign({})
+            self._unplaced = assigned
+            self._commits.clear()
 
     async def on_thread(self, call: Callable[[], Any]) -> Any:
         """``call()``, made on the source's thread: the consumer lets in one thread at a time, and that one polls."""
@@ -161,7 +173,8 @@ class KafkaSource:
 
     def _commit(self) -> None:
         with self._lock:
-            offsets = [self._kafka(tp, last + 1) for tp, last in self._commits.items() if tp in self._positions.last]
+            held, note = self._positions.last, self.note
+            offsets = [self._kafka(tp, last + 1, note) for tp, last in self._commits.items() if tp in held]
             self._commits.clear()
         if offsets:
             try:
@@ -171,7 +184,7 @@ class KafkaSource:
 
     def lag(self) -> Mapping[TopicPartition, int]:
         """Records of each assigned partition that are in the log, as last heard, and not yet in the sink."""
-        return self._lag
+        return self._lag.behind
 
     @property
     def applied_offsets(self) -> Mapping[TopicPartition, int]:
@@ -180,33 +193,12 @@ class KafkaSource:
             return {tp: self._applied.get(tp, -1) for tp in self._positions.last}
 
     def _measure(self) -> None:
-        """Now and then, whether or not there is room for a batch: the watchdog looks at the lag."""
+        """Now and then, whether or not there is room for a batch: the watchdog looks at the lag. On the source's own
+        thread: the calls wait for a ``consume`` that another one is in."""
         if time.monotonic() - self._measured >= _LAG_SECONDS:
-            self._measure_lag()
+            self._measured = time.monotonic()
+            self._lag.measure(self.applied_offsets)
             self._commit()
-
-    def _measure_lag(self) -> None:
-        """On the source's own thread: the call waits for a ``consume`` that another thread is in.
-
-        Now and then the broker itself is asked: what the client remembers of a partition that it does not fetch, for
-        whatever reason, does not move.
-        """
-        self._measured = time.monotonic()
-        ask = self._measured - self._asked >= _ASK_SECONDS
-        if ask:
-            self._asked = self._measured
-        behind = {}
-        for tp, offset in self.applied_offsets.items():
-            try:
-                if ask:
-                    _, end = self.consumer.get_watermark_offsets(self._kafka(tp), timeout=1.0)
-                else:
-                    _, end = self.consumer.get_watermark_offsets(self._kafka(tp), cached=True)
-            except KafkaException:
-                ask = False
-                continue
-            behind[tp] = max(0, end - 1 - offset) if end >= 0 else self._lag.get(tp, 0)
-        self._lag = behind
 
     def _run(self) -> None:
         try:
@@ -314,9 +306,13 @@ class KafkaSource:
             if fence + 1 < low:
                 raise LogRemade(f"{tp} begins at offset {low}, but {self._group} needs it from {fence + 1} on")
         with self._lock:
+            if self._unplaced is not wanted:  # restarted since
+                return
             self._unplaced = []
             self._positions.assign(fences)
             self._applied = dict(fences)
+            if self.commits_for_monitors:
+                self._commits = dict(fences)
             self._rewound = False
             self._assign_from_positions()
         logger.info("%s: assigned %s", self._group, ", ".join(f"{tp}@{offset}" for tp, offset in fences.items()))
@@ -353,8 +349,8 @@ class KafkaSource:
         partitions = [self._kafka(tp, last + 1) for tp, last in self._positions.last.items()]
         self.consumer.assign(partitions)
 
-    def _kafka(self, tp: TopicPartition, offset: int = 0) -> KafkaPartition:
-        return KafkaPartition(self._settings.topic(tp.topic), tp.partition, offset)
+    def _kafka(self, tp: TopicPartition, offset: int = 0, note: str = "") -> KafkaPartition:
+        return KafkaPartition(self._settings.topic(tp.topic), tp.partition, offset, note)
 
 
 def _headers(message: Message) -> list[tuple[str, bytes]]:

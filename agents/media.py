@@ -16,8 +16,8 @@ PARTITION_FETCH_BYTES = 8192
 the others, which the watchdog would take for a stall."""
 
 
-async def open_sink(stores: Stores, source: KafkaSource) -> RenderingSink:
-    """The sink, with worker processes for decoding."""
+async def open_sink(stores: Stores, source: KafkaSource, generation: int) -> RenderingSink:
+    """The sink, with worker processes for decoding. Emitters have one generation only: nothing is emitted again."""
     settings = stores.settings
     return RenderingSink(
         stores.object_store(),

@@ -10,6 +10,7 @@ from sinks.cassandra import Cassandra
 from sinks.dead_letters import DeadLetters
 from sinks.decoding import DecodePool
 from sinks.errors import LogRemade, StoreAway
+from sinks.generations import Changed, LiveGenerations
 from sinks.object_store import ObjectStore
 from sinks.producer import Producer, TopicMissing
 from sinks.redis import Redis, connect
@@ -22,8 +23,11 @@ logger = logging.getLogger(__name__)
 class Stores:
     """Opens each store at first use; to be entered before and left after all agents."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, flipped: Changed = lambda view, generation: None) -> None:
+        """``flipped`` hears of every view that gets another live generation, once ``generations`` was called."""
         self.settings = settings
+        self._flipped = flipped
+        self._generations: LiveGenerations | None = None
         self._stack = AsyncExitStack()
         self._opening = asyncio.Lock()
         self._cassandra: Cassandra | None = None
@@ -71,6 +75,16 @@ class Stores:
             if not self._topic_ids:
                 self._topic_ids = await asyncio.to_thread(self._topics.ids)
             return self._topic_ids
+
+    async def generations(self) -> LiveGenerations:
+        """The live generation of each view, followed from now on; raises ``StoreAway``."""
+        async with self._opening:
+            if self._generations is None:
+                following = LiveGenerations(self.settings, self._flipped)
+                await following.start()
+                self._stack.push_async_callback(following.stop)
+                self._generations = following
+            return self._generations
 
     async def check_log(self) -> None:
         """Raise ``LogRemade`` where a topic is no longer the one that the sinks were opened for.

@@ -26,6 +26,7 @@ from agents.stores import Stores
 from agents.watchdog import Watchdog
 from sinks.errors import StoreAway
 from sinks.settings import Settings
+from sinks.sink import Sink
 
 logger = logging.getLogger(__name__)
 LOG_CHECK_SECONDS = 5.0
@@ -74,6 +75,9 @@ class Fed:
         self.channel = cast(Any, app.channel(maxsize=AHEAD + 2))
         self.delivery: Delivery[Any] | None = None
         self.halting: asyncio.Task[None] | None = None
+        self.following: asyncio.Task[None] | None = None
+        self.flipped = asyncio.Event()
+        """Another generation may be live than the one that is written."""
 
         async def agent(stream: faust.StreamT[RawBatch]) -> None:
             async for batch in stream:
@@ -106,19 +110,46 @@ class Fed:
         self.halting = asyncio.create_task(self.source.stop())
 
     async def open(self, stores: Stores) -> None:
-        """Open the sink, waiting for stores that are away, and begin to read."""
+        """Open the sink of the live generation, waiting for stores that are away, and begin to read."""
+        generation, sink = await self._open_live(stores)
+        dead_letters = await stores.dead_letters()
+        self.delivery = Delivery(self.group.view, sink, self.source, dead_letters, self.gauges, pause)
+        self.source.note = _note(generation)
+        self.source.start(sink.fences, self.channel.put, die)
+        self.following = asyncio.create_task(self._follow(stores, generation))
+
+    async def _open_live(self, stores: Stores) -> tuple[int, Sink[Any]]:
         tries = 0
         while True:
             try:
-                sink = await self.group.open_sink(stores, self.source)
-                break
+                self.flipped.clear()
+                generation = (await stores.generations())[self.group.name]
+                return generation, await self.group.open_sink(stores, self.source, generation)
             except StoreAway as away:
                 tries += 1
                 logger.warning("%s: waiting for its stores: %s", self.group.name, away)
                 await pause(tries)
-        dead_letters = await stores.dead_letters()
-        self.delivery = Delivery(self.group.view, sink, self.source, dead_letters, self.gauges, pause)
-        self.source.start(sink.fences, self.channel.put, die)
+
+    async def _follow(self, stores: Stores, generation: int) -> None:
+        """Go over to each generation that becomes live. The batch in hand goes to the old one, which harms nobody."""
+        try:
+            while self.delivery is not None:
+                await self.flipped.wait()
+                live, sink = await self._open_live(stores)
+                if live != generation:
+                    generation = live
+                    # At once, without an await in between: no batch of the old epoch reaches the new sink.
+                    self.delivery.sink = sink
+                    self.source.restart(sink.fences, _note(generation))
+                    logger.info("%s: goes on in generation %d", self.group.name, generation)
+        except Exception as error:
+            die(error)
+
+    async def stop(self) -> None:
+        """Let go of the partitions."""
+        if self.following is not None:
+            self.following.cancel()
+        await self.source.stop()
 
     def look(self) -> None:
         """Publish the lag, and end a worker that stands still."""
@@ -129,6 +160,11 @@ class Fed:
             self.gauges.lag(str(tp), records)
         waiting = self.delivery is None or self.delivery.waiting
         self.watchdog.look(self.source.applied_offsets, lag, waiting)
+
+
+def _note(generation: int) -> str:
+    """What commits for monitors say of the view: replay waits for it after a flip."""
+    return f"generation={generation}"
 
 
 def build_app(settings: Settings, groups: Sequence[Group], slot: str) -> faust.App:
@@ -155,7 +191,7 @@ def build_app(settings: Settings, groups: Sequence[Group], slot: str) -> faust.A
         async def on_start(self) -> None:
             # With Faust's consumer off, nobody else lets the agents' channels flow.
             app.flow_control.resume()
-            self.stores = Stores(settings)
+            self.stores = Stores(settings, self.flipped)
             logger.info("metrics on port %d", metrics.serve(settings.metrics_port))
             await asyncio.gather(*(one.open(self.stores) for one in fed))
 
@@ -174,8 +210,13 @@ def build_app(settings: Settings, groups: Sequence[Group], slot: str) -> faust.A
             except Exception as error:
                 die(error)
 
+        def flipped(self, view: str, generation: int) -> None:
+            for one in fed:
+                if one.group.name == view:
+                    one.flipped.set()
+
         async def on_stop(self) -> None:
-            await asyncio.gather(*(one.source.stop() for one in fed))
+            await asyncio.gather(*(one.stop() for one in fed))
             await self.stores.__aexit__()
 
     return app

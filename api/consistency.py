@@ -13,6 +13,8 @@ from sinks import consistency
 from streams.records import TopicPartition
 
 HEADER = "Consistency-Token"
+FLIP_SECONDS = 0.25
+"""How long to wait for one generation of a view before asking whether it is still the live one."""
 Token = dict[TopicPartition, int]
 
 
@@ -30,10 +32,17 @@ class Freshness:
         """
         if not self._token:
             return
-        seconds = self._stores.settings.consistency_wait_seconds
-        waits = (self._stores.fences.wait(view, user_id, self._token, seconds) for view in views)
-        if not all(await asyncio.gather(*waits)):
-            raise _not_yet()
+        loop = asyncio.get_running_loop()
+        end = loop.time() + self._stores.settings.consistency_wait_seconds
+        while True:
+            left = end - loop.time()
+            fences, seconds = self._stores.fences, min(left, FLIP_SECONDS)
+            waits = (fences.wait(view, user_id, self._token, seconds) for view in views)
+            if all(await asyncio.gather(*waits)):
+                return
+            if left <= FLIP_SECONDS:
+                raise _not_yet()
+            self._stores.follow_flips()
 
 
 async def reach_own_profile(stores: Stores, user_id: int) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import copy
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -13,9 +14,10 @@ from api.access_tokens import AccessTokens
 from api.passwords import Passwords
 from sinks.accounts import AccountReader
 from sinks.cassandra import Cassandra
-from sinks.consistency import Fences
+from sinks.consistency import SOURCES, Fences
 from sinks.credentials import Credentials, Sessions, Usernames
 from sinks.follows import FollowReader
+from sinks.generations import FIRST, LiveGenerations
 from sinks.home_feed_reader import HomeFeedReader
 from sinks.idempotency import IdempotencyKeys, Submissions
 from sinks.notifications import NotificationReader
@@ -32,9 +34,13 @@ from sinks.topics import Topics
 KAFKA_PING_SECONDS = 3.0
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Stores:
-    """The gateway's parts. Routers take what they need of it."""
+    """The gateway's parts. Routers take what they need of it.
+
+    The readers of views read one generation of each, the same throughout a request: a request that began before a flip
+    shows no mix of two.
+    """
 
     settings: Settings
     producer: Producer
@@ -42,12 +48,13 @@ class Stores:
     redis: Redis
     objects: ObjectStore
     keys: PersonKeys
-    accounts: AccountReader
-    follows: FollowReader
-    posts: PostReader
-    notifications: NotificationReader
-    home_feed: HomeFeedReader
-    fences: Fences
+    generations: LiveGenerations
+    accounts: AccountReader = field(init=False)
+    follows: FollowReader = field(init=False)
+    posts: PostReader = field(init=False)
+    notifications: NotificationReader = field(init=False)
+    home_feed: HomeFeedReader = field(init=False)
+    fences: Fences = field(init=False)
     usernames: Usernames
     credentials: Credentials
     sessions: Sessions
@@ -58,6 +65,32 @@ class Stores:
     snowflakes: SnowflakeMaker
     passwords: Passwords
     access_tokens: AccessTokens
+    _live: Mapping[str, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._read(self.generations.snapshot())
+
+    def for_request(self) -> Stores:
+        """These parts, with readers of the generations that are live now."""
+        self.follow_flips()
+        return copy.copy(self)
+
+    def follow_flips(self) -> None:
+        """Go over to the generations that are live now. In a request, only before it has read anything: who waits for a
+        view to come as far as a token would wait in vain for one that was left meanwhile."""
+        live = self.generations.snapshot()
+        if live is not self._live:
+            self._read(live)
+
+    def _read(self, live: Mapping[str, int]) -> None:
+        of = {view: live.get(view, FIRST) for view in SOURCES}
+        self._live = live
+        self.accounts = AccountReader(self.cassandra, of["accounts"])
+        self.follows = FollowReader(self.cassandra, of["follows"])
+        self.posts = PostReader(self.cassandra, of["posts"], of["user_posts"])
+        self.notifications = NotificationReader(self.cassandra, of["notifications"])
+        self.home_feed = HomeFeedReader(self.redis, generation=of["home_feed"], buckets=self.settings.buckets)
+        self.fences = Fences(self.cassandra, self.home_feed, of)
 
 
 @asynccontextmanager
@@ -71,7 +104,9 @@ async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
         stack.push_async_callback(redis.aclose)
         passwords = Passwords()
         stack.callback(passwords.close)
-        home_feed = HomeFeedReader(redis, generation=1, buckets=settings.buckets)
+        generations = LiveGenerations(settings)
+        await generations.start()
+        stack.push_async_callback(generations.stop)
         yield Stores(
             settings=settings,
             producer=producer,
@@ -79,12 +114,7 @@ async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
             redis=redis,
             objects=ObjectStore.of(settings),
             keys=PersonKeys(cassandra),
-            accounts=AccountReader(cassandra),
-            follows=FollowReader(cassandra),
-            posts=PostReader(cassandra),
-            notifications=NotificationReader(cassandra),
-            home_feed=home_feed,
-            fences=Fences(cassandra, home_feed),
+            generations=generations,
             usernames=Usernames(cassandra),
             credentials=Credentials(cassandra),
             sessions=Sessions(cassandra, seconds=settings.refresh_token_seconds),
@@ -100,7 +130,7 @@ async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
 
 def _stores(request: Request) -> Stores:
     stores: Stores = request.app.state.stores
-    return stores
+    return stores.for_request()
 
 
 Opened = Annotated[Stores, Depends(_stores)]

@@ -27,8 +27,9 @@ from jobs.verify_differences import Differences
 from jobs.verify_feeds import FeedComparison
 from jobs.verify_fold import Accounting, Fold, publications, renderings
 from jobs.verify_log import LogReader, Offsets, committed, wait_for
-from jobs.verify_tables import GENERATION, TABLE_VIEWS
+from jobs.verify_tables import TABLE_VIEWS
 from sinks.cassandra import Cassandra
+from sinks.generations import FIRST, GenerationLog
 from sinks.home_feed import HomeFeedSink
 from sinks.home_feed_buckets import RedisBuckets
 from sinks.home_feed_reader import HomeFeedReader
@@ -140,6 +141,7 @@ class _Verification:
         self._redis: Redis
         self._reader: LogReader
         self._topic_ids: dict[str, str]
+        self._live: dict[str, int] = {}
 
     async def __aenter__(self) -> _Verification:
         settings = self._settings
@@ -168,6 +170,8 @@ class _Verification:
     async def _look(self, wanted: Collection[str]) -> dict[str, Differences]:
         ends, silent = await self._settled()
         await self._read(ends)
+        generations = await asyncio.to_thread(GenerationLog(self._settings).read)
+        self._live = {view: one.live for view, one in generations.items()}
         found: dict[str, Differences] = {}
         for name in wanted:
             if name in EMITTERS:
@@ -216,7 +220,7 @@ class _Verification:
     async def _compare(self, name: str) -> Differences:
         task = self._task(f"comparing {name}")
         if name in TABLE_VIEWS:
-            found = await TABLE_VIEWS[name](self._fold, self._cassandra)
+            found = await TABLE_VIEWS[name](self._fold, self._cassandra, self._generation(name))
             self._progress.update(task, total=found.checked, completed=found.checked)
             return found
         settings = self._settings
@@ -226,9 +230,9 @@ class _Verification:
 
         comparison = FeedComparison(self._fold, settings.feed_cap, moved)
         return await comparison.run(
-            HomeFeedReader(self._redis, generation=GENERATION, buckets=settings.buckets),
-            HomeFeedScan(self._redis, generation=GENERATION, buckets=settings.buckets),
-            PostReader(self._cassandra, GENERATION, GENERATION),
+            HomeFeedReader(self._redis, generation=self._generation(name), buckets=settings.buckets),
+            HomeFeedScan(self._redis, generation=self._generation(name), buckets=settings.buckets),
+            PostReader(self._cassandra, self._generation("posts"), self._generation("user_posts")),
         )
 
     def _owed(self, name: str) -> Differences:
@@ -239,14 +243,17 @@ class _Verification:
         return differences
 
     def _table_sink(self, name: str) -> TableSink:
-        return TableSink(self._cassandra, name, GENERATION, self._topic_ids)
+        return TableSink(self._cassandra, name, self._generation(name), self._topic_ids)
+
+    def _generation(self, view: str) -> int:
+        return self._live.get(view, FIRST)
 
     def _feed_sink(self) -> HomeFeedSink:
         settings = self._settings
         buckets = RedisBuckets(
             self._redis,
             self._topic_ids,
-            generation=GENERATION,
+            generation=self._generation("home_feed"),
             buckets=settings.buckets,
             cap=settings.feed_cap,
             slack=settings.feed_slack,

@@ -11,35 +11,32 @@ from sinks.cassandra import Cassandra
 from sinks.scans import COLUMNS, media_list_of, media_of, scan_table
 from sinks.view_tables import TABLES
 
-GENERATION = 1
-"""The live generation; replay (issue 4) will read it from the log."""
-
 Key = tuple[int, ...]
 Values = tuple[object, ...]
 
 
-async def accounts(fold: Fold, cassandra: Cassandra) -> Differences:
+async def accounts(fold: Fold, cassandra: Cassandra, generation: int) -> Differences:
     """Who is registered, and what their profile says."""
     differences = Differences()
     expected: dict[Key, Values] = {
         (user_id,): (account.username, account.name, account.bio, account.registered_at)
         for user_id, account in fold.accounts.items()
     }
-    await compare(differences, "accounts", COLUMNS["accounts"], expected, _rows(cassandra, "accounts"))
+    await compare(differences, "accounts", COLUMNS["accounts"], expected, _rows(cassandra, generation, "accounts"))
     return differences
 
 
-async def follows(fold: Fold, cassandra: Cassandra) -> Differences:
+async def follows(fold: Fold, cassandra: Cassandra, generation: int) -> Differences:
     """Both tables, one after the other."""
     differences = Differences()
     expected: dict[Key, Values] = {(a, b): (since,) for a, b, since in fold.follows()}
-    await compare(differences, "following", COLUMNS["following"], expected, _rows(cassandra, "following"))
+    await compare(differences, "following", COLUMNS["following"], expected, _rows(cassandra, generation, "following"))
     expected = {(b, a): since for (a, b), since in expected.items()}
-    await compare(differences, "followers", COLUMNS["followers"], expected, _rows(cassandra, "followers"))
+    await compare(differences, "followers", COLUMNS["followers"], expected, _rows(cassandra, generation, "followers"))
     return differences
 
 
-async def posts(fold: Fold, cassandra: Cassandra) -> Differences:
+async def posts(fold: Fold, cassandra: Cassandra, generation: int) -> Differences:
     """Posts and media, every column."""
     differences = Differences()
     expected: dict[Key, Values] = {
@@ -62,7 +59,7 @@ async def posts(fold: Fold, cassandra: Cassandra) -> Differences:
         said = (row.caption, row.submitted_at, row.edited_at, row.published_at, media_list_of(row.media))
         return (row.author_id, ids, *said, row.rejected_code, row.rejected_reason, bool(row.deleted))
 
-    await compare(differences, "posts", COLUMNS["posts"], expected, _rows(cassandra, "posts", post_values))
+    await compare(differences, "posts", COLUMNS["posts"], expected, _rows(cassandra, generation, "posts", post_values))
     expected = {
         (media_id,): (media.owner_id, media.uploaded_at, media.rendered, *(media.rejected or (None, None)))
         for media_id, media in fold.media.items()
@@ -71,18 +68,18 @@ async def posts(fold: Fold, cassandra: Cassandra) -> Differences:
     def media_values(row: Any) -> Values:
         return (row.owner_id, row.uploaded_at, media_of(row.rendered), row.code, row.reason)
 
-    await compare(differences, "media", COLUMNS["media"], expected, _rows(cassandra, "media", media_values))
+    await compare(differences, "media", COLUMNS["media"], expected, _rows(cassandra, generation, "media", media_values))
     return differences
 
 
-async def user_posts(fold: Fold, cassandra: Cassandra) -> Differences:
+async def user_posts(fold: Fold, cassandra: Cassandra, generation: int) -> Differences:
     """Which posts each profile shows; rows that readers pass over count as absent."""
     differences = Differences()
     shown = fold.shown_by_author()
     expected: dict[Key, Values] = {(author, post): (True,) for author, ids in shown.items() for post in ids}
 
     async def shown_rows() -> AsyncIterator[tuple[Key, Values]]:
-        async for row in scan_table(cassandra, "user_posts", GENERATION):
+        async for row in scan_table(cassandra, "user_posts", generation):
             if row.published and not row.deleted:
                 yield (row.author_id, row.post_id), (True,)
 
@@ -90,19 +87,19 @@ async def user_posts(fold: Fold, cassandra: Cassandra) -> Differences:
     return differences
 
 
-async def notifications(fold: Fold, cassandra: Cassandra) -> Differences:
+async def notifications(fold: Fold, cassandra: Cassandra, generation: int) -> Differences:
     """What each person was told."""
     differences = Differences()
     expected: dict[Key, Values] = {
         (recipient, media): ("upload_failed", notice.at, media, notice.post_id, notice.code, notice.reason)
         for (recipient, media), notice in fold.notices.items()
     }
-    rows = _rows(cassandra, "notifications")
+    rows = _rows(cassandra, generation, "notifications")
     await compare(differences, "notifications", COLUMNS["notifications"], expected, rows)
     return differences
 
 
-TABLE_VIEWS: dict[str, Callable[[Fold, Cassandra], Awaitable[Differences]]] = {
+TABLE_VIEWS: dict[str, Callable[[Fold, Cassandra, int], Awaitable[Differences]]] = {
     "accounts": accounts,
     "follows": follows,
     "posts": posts,
@@ -112,8 +109,8 @@ TABLE_VIEWS: dict[str, Callable[[Fold, Cassandra], Awaitable[Differences]]] = {
 
 
 async def _rows(
-    cassandra: Cassandra, table: str, values: Callable[[Any], Values] | None = None
+    cassandra: Cassandra, generation: int, table: str, values: Callable[[Any], Values] | None = None
 ) -> AsyncIterator[tuple[Key, Values]]:
     width = len(TABLES[table].key)
-    async for row in scan_table(cassandra, table, GENERATION):
+    async for row in scan_table(cassandra, table, generation):
         yield tuple(row[:width]), tuple(row[width:]) if values is None else values(row)

@@ -38,7 +38,12 @@ class FeedWorld:
         self._numbers = itertools.count()
         self._topics = Topics(settings)
         self._ids: dict[str, str] = self._topics.ids()
-        self.reader = HomeFeedReader(redis, generation=1, buckets=settings.buckets)
+        self.looks_at(1)
+
+    def looks_at(self, generation: int) -> None:
+        """From here on all that is asked of the feeds is asked of ``generation``."""
+        self._generation = generation
+        self.reader = HomeFeedReader(self.redis, generation=generation, buckets=self._settings.buckets)
 
     async def live(self, events: int) -> None:
         """Let so many things happen, in the log and in the model."""
@@ -74,7 +79,7 @@ class FeedWorld:
         buckets = RedisBuckets(
             self.redis,
             self._ids,
-            generation=1,
+            generation=self._generation,
             buckets=settings.buckets,
             cap=settings.feed_cap,
             slack=settings.feed_slack,

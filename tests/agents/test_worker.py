@@ -20,6 +20,7 @@ from agents.worker import EXIT_FAILED
 from jobs.services.home import Home
 from jobs.services.supervisor import Supervisor
 from sinks.errors import StoreAway
+from sinks.generations import GenerationLog, Generations, now_ms
 from sinks.producer import Outgoing, Producer
 from sinks.redis import reaching_redis
 from sinks.settings import Settings
@@ -245,6 +246,56 @@ async def test_a_worker_that_waits_for_its_stores_leaves_when_told(
     began = time.monotonic()
     assert [await worker.ends() for worker in (tables, feeds)] == [0, 0]
     assert time.monotonic() - began < 10
+
+
+async def test_a_flip_is_followed_without_a_restart(small: Settings, world: FeedWorld, workers: Workers) -> None:
+    one, two = (workers.start(small, "home_feed", slot=slot) for slot in "ab")
+    for worker in (one, two):
+        await worker.says("home_feed: assigned [a-z]")
+    await world.live(300)
+    await world.settles()
+    log = GenerationLog(small)
+    begun = Generations(view="home_feed").begun(now_ms())
+    living = asyncio.create_task(world.live(600))
+    await world.applies(400)
+    await asyncio.to_thread(log.write, begun.flipped(2, now_ms()))
+    await living
+    for worker in (one, two):
+        await worker.says("home_feed: goes on in generation 2")
+    left_at = await world.fences()
+    # Nobody built the new generation here: the agents begin it at its fences, which are none.
+    world.looks_at(2)
+    await world.live(100)
+    await world.settles()
+    assert await world.differences() == []
+
+    async def said() -> bool:
+        return await asyncio.to_thread(notes, small, "home_feed") == {"generation=2"}
+
+    await until("the commits speak of generation 2", said)
+    world.looks_at(1)
+    assert await world.fences() == left_at, "nobody writes the generation that was left"
+    # And back: it is brought up to date from where it was left.
+    await asyncio.to_thread(log.write, begun.flipped(2, now_ms()).flipped(1, now_ms()))
+    await world.settles()
+    assert await world.differences() == []
+    assert all(worker.process.poll() is None for worker in (one, two))
+    # A worker that starts now asks for the live one.
+    third = workers.start(small, "home_feed", slot="c")
+    await third.says("home_feed: assigned [a-z]")
+    await world.live(100)
+    await world.settles()
+    assert await world.differences() == []
+
+
+def notes(settings: Settings, group: str) -> set[str]:
+    """What the commits of ``group`` say besides offsets."""
+    consumer = Consumer({"bootstrap.servers": settings.kafka_bootstrap, "group.id": settings.topic(group)})
+    try:
+        asked = [KafkaPartition(settings.topic(t), p) for t in ("posts", "graph") for p in range(settings.partitions)]
+        return {one.metadata or "" for one in consumer.committed(asked, timeout=15)}
+    finally:
+        consumer.close()
 
 
 async def test_a_log_that_was_remade_ends_the_worker_with_a_word(
