@@ -191,7 +191,7 @@ async def test_poison_and_refusals_of_one_batch_are_told_apart(world: World) -> 
     assert world.landed[0][0] == [2]
 
 
-async def test_a_run_of_poison_ends_the_worker_before_it_fills_the_dlq(world: World) -> None:
+async def test_a_run_of_poison_ends_before_it_fills_the_dlq(world: World) -> None:
     with pytest.raises(PoisonFlood, match="101 records in a row"):
         await world.deliver(*(rotten(n) for n in range(500)))
     assert len(world.dead) == 100
