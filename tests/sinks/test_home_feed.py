@@ -1,10 +1,11 @@
-"""One contract for the home feed's buckets, in memory and in Redis; and the sink's behaviour on both."""
+"""One contract for the home feed's sinks: the live one over buckets in memory and in Redis; the bulk one, loaded."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,9 +14,11 @@ from schemas.ids import MIN_ID
 from sinks.errors import FenceBehind, LogRemade
 from sinks.home_feed import HomeFeedSink
 from sinks.home_feed_buckets import Buckets, RedisBuckets
+from sinks.home_feed_bulk import BulkHomeFeedSink
 from sinks.home_feed_reader import HomeFeedReader, Skeleton
 from sinks.redis import Redis, connect
 from sinks.settings import Settings
+from sinks.sink import Sink
 from streams.buckets import bucket_of
 from streams.home_feed import FanOut, FeedWrite, Follow, Unfollow, Withdraw
 from streams.records import Span, TopicPartition
@@ -40,7 +43,7 @@ class World:
     reader: HomeFeedReader | MemoryBuckets
 
     def __post_init__(self) -> None:
-        self.sink = HomeFeedSink(self.buckets, TOPIC_IDS, count=COUNT, pull_threshold=PULL)
+        self.sink: Sink[FeedWrite] = HomeFeedSink(self.buckets, TOPIC_IDS, count=COUNT, pull_threshold=PULL)
         self.reached = {POSTS: -1, GRAPH: -1}
 
     async def apply(self, writes: list[FeedWrite]) -> None:
@@ -54,6 +57,35 @@ class World:
     async def feed(self, user: int) -> Skeleton:
         found = self.reader.skeleton(user)
         return found if isinstance(found, Skeleton) else await found
+
+
+@dataclass
+class BulkWorld(World):
+    """The bulk sink: whoever asks for a feed finds everything loaded that was applied."""
+
+    redis: Redis
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.bulk = bulk_sink(self.redis)
+        self.sink = self.bulk
+
+    async def feed(self, user: int) -> Skeleton:
+        await self.bulk.load(lambda done, of: None)
+        return await super().feed(user)
+
+
+def bulk_sink(redis: Redis, *, checkpoint: Path | None = None, generation: int = 1) -> BulkHomeFeedSink:
+    return BulkHomeFeedSink(
+        redis,
+        TOPIC_IDS,
+        generation=generation,
+        buckets=COUNT,
+        cap=CAP,
+        slack=SLACK,
+        pull_threshold=PULL,
+        checkpoint=checkpoint,
+    )
 
 
 @pytest.fixture
@@ -73,8 +105,21 @@ def redis_world(redis: Redis) -> World:
     return World(buckets, HomeFeedReader(redis, generation=1, buckets=COUNT))
 
 
-@pytest.fixture(params=["memory", "real"])
+@pytest.fixture
+async def bulk(settings: Settings) -> AsyncIterator[World]:
+    async with connect(settings.redis_url) as redis:
+        live = redis_world(redis)
+        yield BulkWorld(live.buckets, live.reader, redis)
+
+
+@pytest.fixture(params=["memory", "real", "bulk"])
 def world(request: pytest.FixtureRequest) -> World:
+    made: World = request.getfixturevalue(request.param)
+    return made
+
+
+@pytest.fixture(params=["memory", "real"])
+def live_world(request: pytest.FixtureRequest) -> World:
     made: World = request.getfixturevalue(request.param)
     return made
 
@@ -142,14 +187,14 @@ async def test_posts_pushed_out_of_order_are_evicted_by_age(world: World) -> Non
     assert feed.floor == post(5)
 
 
-async def test_an_old_post_does_not_come_back_below_the_floor(world: World) -> None:
+async def test_an_old_post_does_not_come_back_below_the_floor(live_world: World) -> None:
     """Unfollow shortens the list; a follow must not fill it with posts older than the ones evicted."""
-    await world.apply([fan_out(0, C, 0)])
-    await world.apply([follow(0, B, A)])
-    await world.apply([fan_out(1 + n, A, 1 + n) for n in range(CAP + SLACK + 1)])
-    floor = (await world.feed(B)).floor
-    await world.apply([unfollow(1, B, A), follow(2, B, C)])
-    assert (await world.feed(B)) == Skeleton([], floor)
+    await live_world.apply([fan_out(0, C, 0)])
+    await live_world.apply([follow(0, B, A)])
+    await live_world.apply([fan_out(1 + n, A, 1 + n) for n in range(CAP + SLACK + 1)])
+    floor = (await live_world.feed(B)).floor
+    await live_world.apply([unfollow(1, B, A), follow(2, B, C)])
+    assert (await live_world.feed(B)) == Skeleton([], floor)
 
 
 async def test_many_followers_are_pulled(world: World) -> None:
@@ -188,15 +233,15 @@ async def test_a_fence_that_went_back_is_noticed_and_nothing_applied(world: Worl
     assert await world.sink.fences([POSTS, GRAPH]) == {POSTS: -1, GRAPH: -1}
 
 
-async def test_fences_of_another_log_stop_the_worker(world: World) -> None:
-    await world.apply([fan_out(0, A, 1)])
+async def test_fences_of_another_log_stop_the_worker(live_world: World) -> None:
+    await live_world.apply([fan_out(0, A, 1)])
     TOPIC_IDS_OF_ANOTHER = {**TOPIC_IDS, "posts": "another"}
-    world.sink._topic_ids = TOPIC_IDS_OF_ANOTHER
+    live_world.sink = HomeFeedSink(live_world.buckets, TOPIC_IDS_OF_ANOTHER, count=COUNT, pull_threshold=PULL)
     with pytest.raises(LogRemade, match="posts"):
-        await world.sink.fences([POSTS])
-    world.buckets._topic_ids = TOPIC_IDS_OF_ANOTHER  # type: ignore[attr-defined]
+        await live_world.sink.fences([POSTS])
+    live_world.buckets._topic_ids = TOPIC_IDS_OF_ANOTHER  # type: ignore[attr-defined]
     with pytest.raises(LogRemade, match="posts"):
-        await world.apply([fan_out(1, A, 2)])
+        await live_world.apply([fan_out(1, A, 2)])
 
 
 async def test_large_calls_are_cut_between_offsets(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
