@@ -50,6 +50,9 @@ class Generations(msgspec.Struct, frozen=True, kw_only=True):
 
     view: str
     all: tuple[Generation, ...] = (Generation(number=FIRST, state="live", since=0),)
+    highest: int = FIRST
+    """The highest number ever given. None is given twice, since the fences of one that was dropped stay: a deletion in
+    Cassandra, at the clock's time, would hide every later fence."""
 
     def __post_init__(self) -> None:
         if sum(one.state == "live" for one in self.all) != 1:
@@ -81,8 +84,8 @@ class Generations(msgspec.Struct, frozen=True, kw_only=True):
         """With one more generation, to be built. Raises ValueError where one is being built already."""
         if self.building() is not None:
             raise ValueError(f"{self.view}: a generation is being built already")
-        number = max(one.number for one in self.all) + 1
-        return self._with(*self.all, Generation(number=number, state="building", since=now))
+        begun = msgspec.structs.replace(self, highest=self.highest + 1)
+        return begun._with(*self.all, Generation(number=begun.highest, state="building", since=now))
 
     def flipped(
         self, number: int, now: int, refused: int | None = None, built_to: dict[str, int] | None = None

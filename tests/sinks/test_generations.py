@@ -39,8 +39,9 @@ def test_from_begun_to_flipped_to_dropped() -> None:
     with pytest.raises(LookupError, match="no generation 9"):
         back.dropped(9)
     assert back.dropped(2).all == (Generation(number=1, state="live", since=30),)
-    # A number is not used twice while a later one lives: what is left of it could be taken for the new one.
+    # A number is never used twice: the fences of a dropped generation stay, and would be taken for the new one's.
     assert [one.number for one in back.begun(40).all] == [1, 2, 3]
+    assert [one.number for one in back.dropped(2).begun(40).all] == [1, 3]
 
 
 def test_exactly_one_is_live() -> None:
