@@ -19,7 +19,11 @@ class Table:
 
     view: str
     key: tuple[str, ...]
+    newest_first: bool = False
+    """Whether the rows of a partition stand in descending order of the second column of the key."""
 
+
+_MADE = re.compile(r"CREATE TABLE IF NOT EXISTS (\w+)")
 
 TABLES = {
     "accounts": Table("accounts", ("user_id",)),
@@ -27,8 +31,8 @@ TABLES = {
     "following": Table("follows", ("follower_id", "followee_id")),
     "posts": Table("posts", ("post_id",)),
     "media": Table("posts", ("media_id",)),
-    "user_posts": Table("user_posts", ("author_id", "post_id")),
-    "notifications": Table("notifications", ("recipient_id", "notification_id")),
+    "user_posts": Table("user_posts", ("author_id", "post_id"), newest_first=True),
+    "notifications": Table("notifications", ("recipient_id", "notification_id"), newest_first=True),
 }
 """Every table that a projection may write, by the name it has there."""
 
@@ -49,6 +53,16 @@ async def apply_ddl(cassandra: Cassandra, generation: int = 1) -> None:
     """Make those tables that are missing, the views' in ``generation``. Idempotent; existing ones stay as they are."""
     for statement in ddl(generation):
         await cassandra.change_schema(statement)
+
+
+async def make_tables(cassandra: Cassandra, view: str, generation: int) -> None:
+    """Make the tables of one view's ``generation`` that are missing, and those that all views share. Idempotent."""
+    names = set(view_tables(generation, view))
+    others = set(view_tables(generation)) - names
+    for statement in ddl(generation):
+        made = _MADE.match(statement)
+        if made is None or made[1] not in others:
+            await cassandra.change_schema(statement)
 
 
 def ddl(generation: int) -> Iterator[str]:
