@@ -1,0 +1,91 @@
+"""Every view, by name, and what replay stands on for each: its stores, its sinks, the comparison of two generations."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from typing import Any, Self
+
+from sinks.cassandra import Cassandra
+from sinks.home_feed import HomeFeedSink
+from sinks.home_feed_buckets import RedisBuckets
+from sinks.redis import Redis, connect
+from sinks.settings import Settings
+from sinks.sink import Sink
+from sinks.tables import TableSink
+from sinks.topics import Topics
+from streams.accounts import ACCOUNTS
+from streams.follows import FOLLOWS
+from streams.home_feed import HOME_FEED
+from streams.notifications import NOTIFICATIONS
+from streams.posts import POSTS
+from streams.user_posts import USER_POSTS
+from streams.views import View
+
+VIEWS: dict[str, View[Any]] = {
+    view.name: view for view in (ACCOUNTS, FOLLOWS, POSTS, USER_POSTS, NOTIFICATIONS, HOME_FEED)
+}
+EMITTERS = ("media", "publisher")
+REDIS_SECONDS = 60.0
+
+
+class UnknownView(ValueError):
+    """There is no view of this name, or it is none that can be replayed."""
+
+
+def view_named(name: str) -> View[Any]:
+    """The view ``name``; raises ``UnknownView``."""
+    if name in EMITTERS:
+        raise UnknownView(
+            f"{name} is an emitter: it writes events into the log, and saying them again would say them twice. "
+            "Replay the views that read them."
+        )
+    if name not in VIEWS:
+        raise UnknownView(f"there is no view {name!r}; there are {', '.join(VIEWS)}")
+    return VIEWS[name]
+
+
+def stores_of(view: View[Any]) -> list[str]:
+    """Where its rows are."""
+    return ["redis"] if view is HOME_FEED else ["cassandra"]
+
+
+class ReplayStores:
+    """What jobs on generations stand on, opened together and closed in reverse order."""
+
+    cassandra: Cassandra
+    redis: Redis
+    topics: Topics
+    topic_ids: dict[str, str]
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.topics = Topics(settings)
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        async with self._stack:
+            self.topic_ids = await asyncio.to_thread(self.topics.ids)
+            self.cassandra = await self._stack.enter_async_context(await Cassandra.connect(self.settings))
+            self.redis = connect(self.settings.redis_url, seconds=REDIS_SECONDS)
+            self._stack.push_async_callback(self.redis.aclose)
+            self._stack = self._stack.pop_all()
+        return self
+
+    async def __aexit__(self, *failure: object) -> None:
+        await self._stack.aclose()
+
+    def live_sink(self, view: View[Any], generation: int) -> Sink[Any]:
+        """The sink that agents use, on any generation."""
+        if view is not HOME_FEED:
+            return TableSink(self.cassandra, view.name, generation, self.topic_ids)
+        settings = self.settings
+        buckets = RedisBuckets(
+            self.redis,
+            self.topic_ids,
+            generation=generation,
+            buckets=settings.buckets,
+            cap=settings.feed_cap,
+            slack=settings.feed_slack,
+        )
+        return HomeFeedSink(buckets, self.topic_ids, count=settings.buckets, pull_threshold=settings.pull_threshold)
