@@ -10,12 +10,11 @@ from typing import NamedTuple
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as KafkaPartition
 
-from schemas.codec import Undecodable
+from schemas.codec import Undecodable, decode_record
 from sinks.errors import LogRemade, StoreAway
 from sinks.replay_poison import Poison
 from sinks.settings import Settings
 from sinks.topics import Topics
-from streams.reading import event_of
 from streams.records import Record, Span, TopicPartition
 
 logger = logging.getLogger(__name__)
@@ -115,7 +114,7 @@ class ReplayLog:
             self.position[tp] = offset
             count += 1
             try:
-                event = event_of(tp.topic, message.key(), message.value())
+                event = decode_record(tp.topic, message.key(), message.value())
             except Undecodable as error:
                 poison.append(Poison(tp, offset, False, str(error)))
             else:
