@@ -15,13 +15,16 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from jobs import cli_views
+
 if TYPE_CHECKING:
     from jobs.services.stack import Stack
     from sinks.settings import Settings
 
 app = typer.Typer(help="Shutterlog: the log is the database.", no_args_is_help=True, pretty_exceptions_enable=False)
+cli_views.register(app)
 
-BENCHES = ("fanout", "pipeline", "media", "freshness")
+BENCHES = ("fanout", "pipeline", "media", "freshness", "replay")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done and do nothing.")]

@@ -135,7 +135,7 @@ class FeedComparison:
         return await self._look(names, moved)
 
     async def again(self, subjects: Collection[Hashable]) -> Differences:
-        return await self._look({name for name in subjects if isinstance(name, Name)}, lambda count: None)
+        return await self._look({name for name, _ in cast(Collection[tuple[Name, int]], subjects)}, lambda count: None)
 
     async def _look(self, names: Collection[Name], moved: Callable[[int], None]) -> Differences:
         found = Differences(notes={"left_to_rules": 0, "early_floors_live": 0, "early_floors_new": 0})
@@ -157,12 +157,8 @@ class FeedComparison:
         live, new = await self._keys[0].sets(names), await self._keys[1].sets(names)
         for name, was, now in zip(names, live, new, strict=True):
             found.checked += 1
-            if was != now:
-                found.add(
-                    name,
-                    f"{name}: {len(was - now)} only in the live generation, {len(now - was)} only in the new one, "
-                    f"such as {min(was ^ now)}",
-                )
+            for person in was ^ now:
+                found.add((name, person), f"{name}: {person} is only in the {_where(person in was)}")
 
     async def _timelines(self, found: Differences, names: list[Name]) -> None:
         live, new = await self._keys[0].timelines(names), await self._keys[1].timelines(names)
@@ -207,18 +203,14 @@ class FeedComparison:
         followed: list[set[int]] | None,
     ) -> None:
         """What of ``only`` in the live and ``only`` in the new generation a reader is shown."""
-        shown: list[tuple[int, str]] = []
-        for which, (posts, where) in enumerate(zip(only, ("live generation", "new one"), strict=True)):
+        for which, posts in enumerate(only):
             for post in posts:
                 row = known.get(post)
-                dropped = row is not None and (
-                    row.deleted or (followed is not None and row.author_id not in followed[which])
-                )
-                if dropped:
+                if row is not None and (row.deleted or (followed is not None and row.author_id not in followed[which])):
                     found.notes["left_to_rules"] += 1
                 else:
-                    shown.append((post, where))
-        if shown:
-            post, where = max(shown)
-            more = f", and {len(shown) - 1} more differ" if len(shown) > 1 else ""
-            found.add(name, f"{name}: post {post} is only in the {where}{more}")
+                    found.add((name, post), f"{name}: post {post} is only in the {_where(which == 0)}")
+
+
+def _where(live: bool) -> str:
+    return "live generation" if live else "new one"

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any, Self
 
 from sinks.cassandra import Cassandra
 from sinks.home_feed import HomeFeedSink
 from sinks.home_feed_buckets import RedisBuckets
+from sinks.home_feed_bulk import BulkHomeFeedSink
 from sinks.redis import Redis, connect
 from sinks.settings import Settings
-from sinks.sink import Sink
+from sinks.sink import BulkSink, Sink
 from sinks.tables import TableSink
 from sinks.topics import Topics
 from streams.accounts import ACCOUNTS
@@ -89,3 +92,26 @@ class ReplayStores:
             slack=settings.feed_slack,
         )
         return HomeFeedSink(buckets, self.topic_ids, count=settings.buckets, pull_threshold=settings.pull_threshold)
+
+    def bulk_sink(self, view: View[Any], generation: int) -> BulkSink[Any] | None:
+        """The sink that builds a generation fastest before anybody reads it; None where that is the live one."""
+        if view is not HOME_FEED:
+            return None
+        settings = self.settings
+        return BulkHomeFeedSink(
+            self.redis,
+            self.topic_ids,
+            generation=generation,
+            buckets=settings.buckets,
+            cap=settings.feed_cap,
+            slack=settings.feed_slack,
+            pull_threshold=settings.pull_threshold,
+            checkpoint=self._checkpoint(view, generation),
+        )
+
+    def forget_checkpoint(self, view: View[Any], generation: int) -> None:
+        """What a bulk sink kept on this machine is needed no more."""
+        shutil.rmtree(self._checkpoint(view, generation), ignore_errors=True)
+
+    def _checkpoint(self, view: View[Any], generation: int) -> Path:
+        return self.settings.shutterlog_home / "replay" / f"{self.settings.topic_prefix}{view.name}-{generation}"

@@ -39,6 +39,7 @@ from sinks.scans import HomeFeedScan
 from sinks.settings import Settings
 from sinks.tables import TableSink
 from sinks.topics import Topics
+from sinks.verifications import remember
 from streams.records import TopicPartition
 
 SOURCES: dict[str, tuple[str, ...]] = {
@@ -164,6 +165,8 @@ class _Verification:
             self._patience = min(self._patience, _SECOND_PATIENCE_SECONDS)
             for name, later in (await self._look(again)).items():
                 report.views[name] = report.views[name].still(later)
+        for name, found in report.views.items():
+            await remember(self._cassandra, name, self._generation(name), found.checked, found.total)
         report.events, report.undecodable = self._fold.counts.total(), self._reader.undecodable
         return report
 

@@ -51,8 +51,8 @@ class Generations(msgspec.Struct, frozen=True, kw_only=True):
     view: str
     all: tuple[Generation, ...] = (Generation(number=FIRST, state="live", since=0),)
     highest: int = FIRST
-    """The highest number ever given. None is given twice, since the fences of one that was dropped stay: a deletion in
-    Cassandra, at the clock's time, would hide every later fence."""
+    """The highest number ever given. None is given twice: the fences of one that was dropped are deleted in Cassandra
+    at the clock's time, which would hide every later fence."""
 
     def __post_init__(self) -> None:
         if sum(one.state == "live" for one in self.all) != 1:

@@ -56,9 +56,8 @@ async def apply_ddl(cassandra: Cassandra, generation: int = 1) -> None:
 
 
 async def make_tables(cassandra: Cassandra, view: str, generation: int) -> None:
-    """Make the tables of one view's ``generation`` that are missing, and those that all views share. Idempotent."""
-    names = set(view_tables(generation, view))
-    others = set(view_tables(generation)) - names
+    """Make the tables of one generation of ``view`` that are missing, and those that all views share. Idempotent."""
+    others = set(view_tables(generation)) - set(view_tables(generation, view))
     for statement in ddl(generation):
         made = _MADE.match(statement)
         if made is None or made[1] not in others:
