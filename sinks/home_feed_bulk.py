@@ -124,15 +124,17 @@ class BulkHomeFeedSink:
         )
 
     async def _clear(self) -> None:
-        """Remove every key of the generation: fences first, since nothing is complete from there on; then timelines,
-        by which the live sink tells what it has pushed."""
-        keys: list[bytes] = []
+        """Remove every key of the generation: fences first, since nothing is complete from there on."""
         async with reaching_redis():
+            await self._redis.unlink(*(self._shape.prefix(n) + b"fences" for n in range(self._shape.buckets)))
+            some: list[bytes] = []
             async for key in self._redis.scan_iter(match=f"hf{self._shape.generation}:{{*", count=_SCANNED):
-                keys.append(key)
-            keys.sort(key=_order)
-            for start in range(0, len(keys), _SCANNED):
-                await self._redis.unlink(*keys[start : start + _SCANNED])
+                some.append(key)
+                if len(some) == _SCANNED:
+                    await self._redis.unlink(*some)
+                    some = []
+            if some:
+                await self._redis.unlink(*some)
 
     async def _set_fences(self, fences: dict[TopicPartition, int]) -> None:
         values: dict[Any, Any] = {
@@ -148,8 +150,3 @@ class BulkHomeFeedSink:
             for bucket in range(self._shape.buckets):
                 pipeline.hset(self._shape.prefix(bucket) + b"fences", mapping=values)
             await pipeline.execute()
-
-
-def _order(key: bytes) -> int:
-    kind = key.split(b":", 3)[2]
-    return 0 if kind == b"fences" else 1 if kind == b"t" else 2

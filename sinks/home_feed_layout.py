@@ -1,9 +1,8 @@
 """What the home feed's buckets hold once a whole log is applied: worked out at once, for all buckets, without I/O.
 
-``Layout`` gives the commands that put it into empty buckets. Their order matters for one case: Redis loses its last
-second, or is put back to a snapshot taken in between. The live sink then begins at -1 in what is there, and does not
-push posts that stand in a timeline already. So timelines come after every feed: whatever part of the commands is done,
-what the live sink makes of it is right.
+``Layout`` gives the commands that put it into empty buckets. They may end anywhere: Redis can lose its last second, or
+be put back to a snapshot taken in between. The live sink, which finds no fences then and begins at -1, makes of any
+part of it what it makes of empty buckets, since it reconciles every follow with the timelines again.
 """
 
 from __future__ import annotations
@@ -118,10 +117,12 @@ class Layout:
         self._tl_floor[owners[longer]] = order[(ends - kept - 1)[longer]]
 
     def chunks(self) -> Iterator[Chunk]:
-        """Everything but the fences, in the order in which it is to be sent."""
-        for step in (self._relations, self._feeds, self._own):
-            for bucket in range(self._shape.buckets):
-                yield from step(bucket, self._shape.prefix(bucket))
+        """Everything but the fences, bucket by bucket."""
+        for bucket in range(self._shape.buckets):
+            prefix = self._shape.prefix(bucket)
+            yield from self._relations(bucket, prefix)
+            yield from self._own(bucket, prefix)
+            yield from self._feeds(bucket, prefix)
 
     def _relations(self, bucket: int, prefix: bytes) -> Iterator[Chunk]:
         """o: f: d: big pulled, and the floors of timelines."""

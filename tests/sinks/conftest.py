@@ -9,8 +9,10 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from sinks.cassandra import Cassandra
+from sinks.redis import Redis, connect
 from sinks.settings import Settings
 from sinks.view_tables import apply_ddl
+from tests.sinks.feed_histories import Generation
 
 
 @pytest.fixture
@@ -48,3 +50,16 @@ async def cassandra(tables_settings: Settings) -> AsyncIterator[Cassandra]:
         for name in names:
             if await connected.execute(f"SELECT * FROM {name.table_name} LIMIT 1"):  # noqa: S608
                 await connected.change_schema(f"TRUNCATE {name.table_name}")
+
+
+@pytest.fixture
+async def redis(settings: Settings) -> AsyncIterator[Redis]:
+    """A client of one test's own empty database."""
+    async with connect(settings.redis_url) as client:
+        yield client
+
+
+@pytest.fixture
+def generation(redis: Redis) -> Generation:
+    """Generation 1 of the home feed, empty."""
+    return Generation(redis)

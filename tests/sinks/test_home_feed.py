@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +13,6 @@ from schemas.ids import MIN_ID
 from sinks.errors import FenceBehind, LogRemade
 from sinks.home_feed import HomeFeedSink
 from sinks.home_feed_buckets import Buckets, RedisBuckets
-from sinks.home_feed_bulk import BulkHomeFeedSink
 from sinks.home_feed_reader import HomeFeedReader, Skeleton
 from sinks.redis import Redis, connect
 from sinks.settings import Settings
@@ -23,6 +21,7 @@ from streams.buckets import bucket_of
 from streams.home_feed import FanOut, FeedWrite, Follow, Unfollow, Withdraw
 from streams.records import Span, TopicPartition
 from streams.views import Mark
+from tests.sinks.feed_histories import Generation
 from tests.sinks.memory_buckets import MemoryBuckets, contents
 
 TOPIC_IDS = {"posts": "P", "graph": "G"}
@@ -67,25 +66,12 @@ class BulkWorld(World):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.bulk = bulk_sink(self.redis)
+        self.bulk = Generation(self.redis).bulk()
         self.sink = self.bulk
 
     async def feed(self, user: int) -> Skeleton:
         await self.bulk.load(lambda done, of: None)
         return await super().feed(user)
-
-
-def bulk_sink(redis: Redis, *, checkpoint: Path | None = None, generation: int = 1) -> BulkHomeFeedSink:
-    return BulkHomeFeedSink(
-        redis,
-        TOPIC_IDS,
-        generation=generation,
-        buckets=COUNT,
-        cap=CAP,
-        slack=SLACK,
-        pull_threshold=PULL,
-        checkpoint=checkpoint,
-    )
 
 
 @pytest.fixture
