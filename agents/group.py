@@ -29,6 +29,8 @@ class Group:
     batch_wait_seconds: float = 0.0
     partition_fetch_bytes: int = 1_048_576
     """What one fetch brings of one partition, about: the smaller, the more partitions are in a batch of a backlog."""
+    beside: Callable[[Stores], Awaitable[None]] | None = None
+    """What goes on beside the deliveries, for as long as the worker runs."""
 
     @property
     def name(self) -> str:

@@ -11,7 +11,7 @@ import logging
 import os
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Any, cast
 
 import faust
@@ -76,6 +76,7 @@ class Fed:
         self.delivery: Delivery[Any] | None = None
         self.halting: asyncio.Task[None] | None = None
         self.following: asyncio.Task[None] | None = None
+        self.beside: asyncio.Task[None] | None = None
         self.flipped = asyncio.Event()
         """Another generation may be live than the one that is written."""
 
@@ -117,6 +118,8 @@ class Fed:
         self.source.note = _note(generation)
         self.source.start(sink.fences, self.channel.put, die)
         self.following = asyncio.create_task(self._follow(stores, generation))
+        if self.group.beside is not None:
+            self.beside = asyncio.create_task(self._beside(self.group.beside(stores)))
 
     async def _open_live(self, stores: Stores) -> tuple[int, Sink[Any]]:
         tries = 0
@@ -145,10 +148,17 @@ class Fed:
         except Exception as error:
             die(error)
 
+    async def _beside(self, work: Awaitable[None]) -> None:
+        try:
+            await work
+        except Exception as error:
+            die(error)
+
     async def stop(self) -> None:
         """Let go of the partitions."""
-        if self.following is not None:
-            self.following.cancel()
+        for task in (self.following, self.beside):
+            if task is not None:
+                task.cancel()
         await self.source.stop()
 
     def look(self) -> None:

@@ -10,6 +10,7 @@ from fastapi import Depends, Header
 from api.problems import Problem
 from api.stores import Opened, Stores
 from sinks import consistency
+from sinks.errors import StoreAway
 from streams.records import TopicPartition
 
 HEADER = "Consistency-Token"
@@ -30,8 +31,27 @@ class Freshness:
 
         Raises ``Problem`` 503 after ``consistency_wait_seconds``.
         """
+        if not await self._reached(user_id, *views):
+            raise _not_yet()
+
+    async def reach_near(self, user_id: int) -> bool:
+        """Wait until the home feed in Redis holds what the token says, or else the follows in Cassandra do: whether the
+        home feed does. Redis may be away, or coming back. Raises ``Problem`` 503 where neither does in time.
+        """
+        near, far = await asyncio.gather(self._holds(user_id, "home_feed"), self._holds(user_id, "follows"))
+        if not (near or far):
+            raise _not_yet()
+        return near
+
+    async def _holds(self, user_id: int, view: str) -> bool:
+        try:
+            return await self._reached(user_id, view)
+        except StoreAway:
+            return False
+
+    async def _reached(self, user_id: int, *views: str) -> bool:
         if not self._token:
-            return
+            return True
         loop = asyncio.get_running_loop()
         end = loop.time() + self._stores.settings.consistency_wait_seconds
         while True:
@@ -39,9 +59,9 @@ class Freshness:
             fences, seconds = self._stores.fences, min(left, FLIP_SECONDS)
             waits = (fences.wait(view, user_id, self._token, seconds) for view in views)
             if all(await asyncio.gather(*waits)):
-                return
+                return True
             if left <= FLIP_SECONDS:
-                raise _not_yet()
+                return False
             self._stores.follow_flips()
 
 

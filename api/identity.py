@@ -47,8 +47,8 @@ Reader = Annotated[Person, Depends(_reader)]
 async def _writer(reader: Reader, stores: Opened) -> Person:
     settings = stores.settings
     allowance = Allowance(settings.write_burst, settings.write_per_second)
-    # Without Redis no write is let through (503): a limit that fails open is none just when it is needed. Reads,
-    # which have no limit, go on.
+    # Without Redis this gateway counts alone: a limit that failed open would be none just when it is needed, and one
+    # that refused would make Redis a part of every write.
     wait = await stores.throttles.take(f"writes:{reader.user_id}", allowance)
     if wait:
         raise Problem(429, "too-many-writes", "You write faster than is allowed. Wait a moment.", retry_after=wait)

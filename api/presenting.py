@@ -10,6 +10,9 @@ from api import models
 from api.stores import Stores
 from schemas.events import RenderedMedia
 from sinks.accounts import AccountRow
+from sinks.errors import StoreAway
+from sinks.follows import FollowReader
+from sinks.home_feed_reader import HomeFeedReader
 from sinks.posts import MediaRow, PostRow
 from sinks.sealing import Unreadable, unseal
 from streams.rules import in_feed, is_public, status_of
@@ -45,12 +48,10 @@ class Presenter:
         accounts, keys = await self._accounts(user_ids)
         return {user_id: _person(user_id, accounts.get(user_id), keys) for user_id in user_ids}
 
-    async def profile(self, user_id: int) -> models.Profile | None:
-        """A person's page; None where there is no such account."""
-        (accounts, keys), followers, following = await asyncio.gather(
-            self._accounts([user_id]),
-            self._stores.home_feed.follower_count(user_id),
-            self._stores.home_feed.following_count(user_id),
+    async def profile(self, user_id: int, near: bool = True) -> models.Profile | None:
+        """A person's page; None where there is no such account. ``near``: the home feed in Redis may be asked."""
+        (accounts, keys), (followers, following) = await asyncio.gather(
+            self._accounts([user_id]), self._follow_counts(user_id, near)
         )
         account = accounts.get(user_id)
         if account is None:
@@ -68,11 +69,23 @@ class Presenter:
         posts = await self._stores.posts.by_ids(post_ids)
         return await self.posts(post for post in posts.values() if is_public(post))
 
-    async def feed_posts(self, user_id: int, post_ids: Sequence[int]) -> dict[int, models.Post]:
-        """Those of ``post_ids`` that the feed of ``user_id`` may show now."""
+    async def _follow_counts(self, user_id: int, near: bool) -> tuple[int, int]:
+        """Followers and followees: from Redis, or, where it is away or coming back, counted in Cassandra."""
+        feed, follows = self._stores.home_feed, self._stores.follows
+        if near:
+            try:
+                return await asyncio.gather(feed.follower_count(user_id), feed.following_count(user_id))
+            except StoreAway:
+                pass
+        return await asyncio.gather(follows.follower_count(user_id), follows.following_count(user_id))
+
+    async def feed_posts(
+        self, user_id: int, post_ids: Sequence[int], relations: HomeFeedReader | FollowReader
+    ) -> dict[int, models.Post]:
+        """Those of ``post_ids`` that the feed of ``user_id`` may show now, by what ``relations`` says they follow."""
         posts = [post for post in (await self._stores.posts.by_ids(post_ids)).values() if is_public(post)]
         authors = {post.author_id for post in posts}
-        shown, followed = await asyncio.gather(self.posts(posts), self._stores.home_feed.follows_any(user_id, authors))
+        shown, followed = await asyncio.gather(self.posts(posts), relations.follows_any(user_id, authors))
         return {post.post_id: shown[post.post_id] for post in posts if in_feed(post, followed)}
 
     async def posts(self, rows: Iterable[PostRow]) -> dict[int, models.Post]:

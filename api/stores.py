@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -12,26 +13,32 @@ from fastapi import Depends, Request
 
 from api.access_tokens import AccessTokens
 from api.passwords import Passwords
+from api.returning import Returning
 from sinks.accounts import AccountReader
 from sinks.cassandra import Cassandra
 from sinks.consistency import SOURCES, Fences
 from sinks.credentials import Credentials, Sessions, Usernames
 from sinks.follows import FollowReader
 from sinks.generations import FIRST, LiveGenerations
+from sinks.home_feed_buckets import RedisBuckets
 from sinks.home_feed_reader import HomeFeedReader
+from sinks.home_feed_sleep import Seen, Sleepers
+from sinks.home_feed_watch import FeedWatch
 from sinks.idempotency import IdempotencyKeys, Submissions
 from sinks.notifications import NotificationReader
 from sinks.object_store import ObjectStore
 from sinks.person_keys import PersonKeys
 from sinks.posts import PostReader
 from sinks.producer import Producer
-from sinks.redis import Redis, connect
+from sinks.redis import Circuit, Redis, connect
 from sinks.settings import Settings
 from sinks.snowflakes import SnowflakeMaker
 from sinks.throttles import Throttles
 from sinks.topics import Topics
 
 KAFKA_PING_SECONDS = 3.0
+REDIS_SECONDS = 1.0
+"""How long a request waits for Redis at most. Whoever waits in vain lets the others pass Redis by for a while."""
 
 
 @dataclass(kw_only=True)
@@ -46,6 +53,9 @@ class Stores:
     producer: Producer
     cassandra: Cassandra
     redis: Redis
+    feed_watch: FeedWatch
+    seen: Seen
+    returning: Returning
     objects: ObjectStore
     keys: PersonKeys
     generations: LiveGenerations
@@ -89,7 +99,9 @@ class Stores:
         self.follows = FollowReader(self.cassandra, of["follows"])
         self.posts = PostReader(self.cassandra, of["posts"], of["user_posts"])
         self.notifications = NotificationReader(self.cassandra, of["notifications"])
-        self.home_feed = HomeFeedReader(self.redis, generation=of["home_feed"], buckets=self.settings.buckets)
+        number, buckets = of["home_feed"], self.settings.buckets
+        watch = self.feed_watch.of(number)
+        self.home_feed = HomeFeedReader(self.redis, generation=number, buckets=buckets, watch=watch)
         self.fences = Fences(self.cassandra, self.home_feed, of)
 
 
@@ -100,18 +112,28 @@ async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
     async with AsyncExitStack() as stack:
         cassandra = await stack.enter_async_context(await Cassandra.connect(settings))
         producer = await stack.enter_async_context(Producer(settings))
-        redis = connect(settings.redis_url)
+        redis = connect(settings.redis_url, seconds=REDIS_SECONDS)
         stack.push_async_callback(redis.aclose)
         passwords = Passwords()
         stack.callback(passwords.close)
         generations = LiveGenerations(settings)
         await generations.start()
         stack.push_async_callback(generations.stop)
+        topics = Topics(settings, timeout_seconds=KAFKA_PING_SECONDS)
+        circuit = Circuit()
+        watch = FeedWatch(redis, circuit, lambda: asyncio.to_thread(topics.ends), buckets=settings.buckets)
+        watch.of(generations["home_feed"])
+        await stack.enter_async_context(watch.watching())
+        returning = Returning(lambda generation: _sleepers(settings, redis, generation))
+        await stack.enter_async_context(returning.at_work())
         yield Stores(
             settings=settings,
             producer=producer,
             cassandra=cassandra,
             redis=redis,
+            feed_watch=watch,
+            seen=Seen(redis, buckets=settings.buckets, inactive_days=settings.inactive_days),
+            returning=returning,
             objects=ObjectStore.of(settings),
             keys=PersonKeys(cassandra),
             generations=generations,
@@ -120,12 +142,28 @@ async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
             sessions=Sessions(cassandra, seconds=settings.refresh_token_seconds),
             idempotency=IdempotencyKeys(cassandra),
             submissions=Submissions(cassandra),
-            throttles=Throttles(redis, prefix=settings.topic_prefix),
-            topics=Topics(settings, timeout_seconds=KAFKA_PING_SECONDS),
+            throttles=Throttles(redis, prefix=settings.topic_prefix, circuit=circuit),
+            topics=topics,
             snowflakes=SnowflakeMaker(settings.node_id),
             passwords=passwords,
             access_tokens=access_tokens,
         )
+
+
+def _sleepers(settings: Settings, redis: Redis, generation: int) -> Sleepers:
+    return Sleepers(
+        RedisBuckets(
+            redis,
+            {},  # nothing from the log is written here
+            generation=generation,
+            buckets=settings.buckets,
+            cap=settings.feed_cap,
+            slack=settings.feed_slack,
+        ),
+        count=settings.buckets,
+        cap=settings.feed_cap,
+        partitions=settings.partitions,
+    )
 
 
 def _stores(request: Request) -> Stores:

@@ -21,7 +21,9 @@ class FeedComparison:
 
     def __init__(self, fold: Fold, cap: int, moved: Callable[[int, int], None] = lambda done, of: None) -> None:
         self.fold, self.cap, self.moved = fold, cap, moved
-        self.differences = Differences(notes={"early_floors": 0, "floors": 0, "left_to_rules": 0, "continued": 0})
+        self.differences = Differences(
+            notes={"early_floors": 0, "floors": 0, "left_to_rules": 0, "continued": 0, "asleep": 0}
+        )
         self._shown = fold.shown_by_author()
 
     async def run(self, reader: HomeFeedReader, scan: HomeFeedScan, posts: PostReader) -> Differences:
@@ -68,7 +70,10 @@ class FeedComparison:
                 self._add(user, post_id, f"stands at or below the floor {skeleton.floor}")
             if set(held) == set(above):
                 self._add(user, 0, "is not in order, or shows a post twice")
-        if skeleton.floor:
+        if skeleton.asleep:
+            # All of it comes from Cassandra, as what stands past a floor does.
+            notes["asleep"] += 1
+        elif skeleton.floor:
             notes["floors"] += 1
             # A floor may be above the true cap-th post (after unfollows and deletions): readers go on in Cassandra.
             notes["early_floors"] += len(above) < min(self.cap, len(expected))

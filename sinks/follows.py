@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from sinks.cassandra import Cassandra
+from collections.abc import Collection
+
+from sinks.cassandra import KEYS_IN, Cassandra
 from sinks.view_tables import table_name
+
+_PAGE = 2000
+"""Rows of one answer, where all are read."""
 
 
 class FollowReader:
@@ -14,6 +19,9 @@ class FollowReader:
         followers, following = table_name("followers", generation), table_name("following", generation)
         self._followers = f"SELECT follower_id FROM {followers} WHERE followee_id = ? AND follower_id > ? LIMIT ?"  # noqa: S608
         self._following = f"SELECT followee_id FROM {following} WHERE follower_id = ? AND followee_id > ? LIMIT ?"  # noqa: S608
+        self._some = f"SELECT followee_id FROM {following} WHERE follower_id = ? AND followee_id IN ?"  # noqa: S608
+        self._follower_count = f"SELECT COUNT(*) AS counted FROM {followers} WHERE followee_id = ?"  # noqa: S608
+        self._following_count = f"SELECT COUNT(*) AS counted FROM {following} WHERE follower_id = ?"  # noqa: S608
         self._one = f"SELECT followee_id FROM {following} WHERE follower_id = ? AND followee_id = ?"  # noqa: S608
 
     async def followers(self, user_id: int, after: int, limit: int) -> list[int]:
@@ -27,3 +35,29 @@ class FollowReader:
     async def is_following(self, follower_id: int, followee_id: int) -> bool:
         """Whether ``follower_id`` follows ``followee_id``. Raises ``StoreAway``."""
         return bool(await self._cassandra.execute(self._one, (follower_id, followee_id)))
+
+    async def following_of(self, user_id: int) -> list[int]:
+        """Whom ``user_id`` follows, all of them, by id. Raises ``StoreAway``."""
+        found: list[int] = []
+        while True:
+            some = await self.following(user_id, found[-1] if found else 0, _PAGE)
+            found += some
+            if len(some) < _PAGE:
+                return found
+
+    async def follows_any(self, user_id: int, author_ids: Collection[int]) -> set[int]:
+        """Those of ``author_ids`` whom ``user_id`` follows. Raises ``StoreAway``."""
+        asked = list(author_ids)
+        chunks = [asked[n : n + KEYS_IN] for n in range(0, len(asked), KEYS_IN)]
+        answers = await self._cassandra.execute_each((self._some, (user_id, chunk)) for chunk in chunks)
+        return {row.followee_id for rows in answers for row in rows}
+
+    async def follower_count(self, user_id: int) -> int:
+        """How many follow ``user_id``: counts rows, some 100,000 a second. Raises ``StoreAway``."""
+        (row,) = await self._cassandra.execute(self._follower_count, (user_id,))
+        return int(row.counted)
+
+    async def following_count(self, user_id: int) -> int:
+        """How many ``user_id`` follows. Raises ``StoreAway``."""
+        (row,) = await self._cassandra.execute(self._following_count, (user_id,))
+        return int(row.counted)

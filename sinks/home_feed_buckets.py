@@ -1,9 +1,11 @@
 """The buckets of the home feed in Redis: scripts that check the fences, apply writes and move the fences, atomically.
 
 Keys of bucket 5 of generation 1, all under ``hf1:{5}:`` (the braces keep a bucket on one node of a cluster):
-``h:USER`` feed · ``o:USER`` whom they follow · ``f:AUTHOR`` their followers who live in this bucket · ``big`` authors
-who are pulled from now on · ``pulled`` authors with posts that were not pushed here · ``floors`` · ``fences``; and in
-the author's own bucket ``t:AUTHOR`` timeline · ``d:AUTHOR`` deleted posts.
+``h:USER`` feed · ``o:USER`` whom they follow · ``f:AUTHOR`` their followers who live in this bucket · ``z:AUTHOR``
+followers who are asleep · ``asleep`` people without a whole feed, as asleep or waking · ``big`` authors who are pulled
+from now on · ``pulled`` authors with posts that were not pushed here · ``floors`` · ``fences`` · ``history`` when the
+bucket began, and how often its fences moved; and in the author's own bucket ``t:AUTHOR`` timeline · ``d:AUTHOR``
+deleted posts. Of no generation: ``seen:{5}``, when its people were last seen.
 """
 
 from __future__ import annotations
@@ -21,6 +23,8 @@ from streams.records import Spans
 Word = int | str
 STATE, PUSH = "1", "2"
 """The two passes: timelines and follower sets, then feeds."""
+SLEEP = "sleep"
+"""The calls for people who come and go, which belong to no pass."""
 _encode = msgspec.msgpack.Encoder().encode
 _counts_and_marks = msgspec.msgpack.Decoder(tuple[list[int], list[str]])
 
@@ -42,7 +46,7 @@ class Call(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """``state`` is ok, behind or remade; ``counts`` and ``marks`` are pass 1's answers."""
+    """``state`` is ok, behind or remade; ``counts`` and ``marks`` are pass 1's answers, and those for sleepers."""
 
     state: str
     counts: Sequence[int]
@@ -85,7 +89,11 @@ class RedisBuckets:
         self._topic_ids = topic_ids
         self._prefixes = [f"hf{generation}:{{{bucket}}}:" for bucket in range(buckets)]
         self._bounds = (cap, slack)
-        self._scripts = {STATE: _script("home_feed_state"), PUSH: _script("home_feed_push")}
+        self._scripts = {
+            STATE: _script("home_feed_state"),
+            PUSH: _script("home_feed_push"),
+            SLEEP: _script("home_feed_sleep"),
+        }
         self._digests: dict[str, str] = {}
 
     async def call(self, calls: Sequence[Call]) -> list[Reply]:

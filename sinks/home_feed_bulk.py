@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -148,5 +149,8 @@ class BulkHomeFeedSink:
         async with reaching_redis():
             pipeline = self._redis.pipeline(transaction=False)
             for bucket in range(self._shape.buckets):
+                # As if all were one move: readers know by it that they still read what they looked at.
+                history: dict[Any, Any] = {"born": time.time_ns(), "moves": 1}
+                pipeline.hset(self._shape.prefix(bucket) + b"history", mapping=history)
                 pipeline.hset(self._shape.prefix(bucket) + b"fences", mapping=values)
             await pipeline.execute()

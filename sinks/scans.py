@@ -70,9 +70,11 @@ class HomeFeedScan:
         self._buckets = buckets
 
     async def followers(self) -> AsyncIterator[tuple[int, set[int]]]:
-        """(author, those of their followers who live in one bucket): an author comes once for each bucket."""
-        async for author, members in self._sets("f"):
-            yield author, members
+        """(author, those of their followers who live in one bucket, and are awake or asleep): an author comes once for
+        each bucket and both."""
+        for kind in "fz":
+            async for author, members in self._sets(kind):
+                yield author, members
 
     async def following(self) -> AsyncIterator[tuple[int, set[int]]]:
         """(person, whom they follow)."""

@@ -51,6 +51,9 @@ class Settings(BaseSettings):
     pull_threshold: int = 10_000
     """Authors with more followers are read at request time instead of pushed."""
 
+    inactive_days: float = 30.0
+    """Who was not seen for so long is passed over by the fan-out; their feed is made again when they return."""
+
     batch_events: int = 1000
     batch_wait_seconds: float = 0.05
     idle_call_seconds: float = 1.0

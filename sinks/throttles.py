@@ -1,11 +1,22 @@
-"""Token buckets in Redis, so that all gateways count together. They run on Redis's clock."""
+"""Token buckets in Redis, so that all gateways count together. They run on Redis's clock.
+
+While Redis is away each gateway counts by itself: a limit then holds for each of them, and no write waits for Redis.
+"""
 
 from __future__ import annotations
 
+import math
+import time
+from collections import OrderedDict
+from collections.abc import Callable
 from importlib.resources import files
 from typing import NamedTuple
 
-from sinks.redis import Redis, reaching_redis
+from sinks.errors import StoreAway
+from sinks.redis import Circuit, Redis
+
+_REMEMBERED = 100_000
+"""Buckets of one's own; the one that was used longest ago makes room."""
 
 
 class Allowance(NamedTuple):
@@ -16,23 +27,60 @@ class Allowance(NamedTuple):
 
 
 class Throttles:
-    """Buckets by name. Raises ``StoreAway``: callers decide what an absent Redis means to them."""
+    """Buckets by name."""
 
-    def __init__(self, redis: Redis, *, prefix: str = "") -> None:
+    def __init__(self, redis: Redis, *, prefix: str = "", circuit: Circuit | None = None) -> None:
         self._redis = redis
         self._prefix = prefix
+        self._circuit = circuit or Circuit()
+        self._own = OwnBuckets(time.monotonic)
         self._take = redis.register_script(files("sinks.lua").joinpath("take_token.lua").read_text())
 
     async def take(self, bucket: str, allowance: Allowance) -> float:
         """Take one token; 0, or the seconds until there is one."""
-        async with reaching_redis():
-            wait = await self._take(keys=[self._key(bucket)], args=[allowance.burst, allowance.per_second])
+        try:
+            async with self._circuit.reaching():
+                wait = await self._take(keys=[self._key(bucket)], args=[allowance.burst, allowance.per_second])
+        except StoreAway:
+            return self._own.take(bucket, allowance)
         return int(wait) / 1000
 
     async def forgive(self, bucket: str) -> None:
         """Fill the bucket again."""
-        async with reaching_redis():
-            await self._redis.delete(self._key(bucket))
+        self._own.forgive(bucket)
+        try:
+            async with self._circuit.reaching():
+                await self._redis.delete(self._key(bucket))
+        except StoreAway:
+            return  # who has just proved who they are is not refused for that
 
     def _key(self, bucket: str) -> str:
         return f"{self._prefix}throttle:{bucket}"
+
+
+class OwnBuckets:
+    """The same in this process alone. ``clock`` gives seconds."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._held: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def take(self, bucket: str, allowance: Allowance) -> float:
+        """Take one token; 0, or the seconds until there is one."""
+        now = self._clock()
+        tokens, at = self._held.get(bucket, (float(allowance.burst), now))
+        tokens = min(float(allowance.burst), tokens + (now - at) * allowance.per_second)
+        wait = 0.0
+        if tokens >= 1:
+            tokens -= 1
+        else:
+            wait = math.ceil((1 - tokens) * 1000 / allowance.per_second) / 1000
+        self._held[bucket] = (tokens, now)
+        self._held.move_to_end(bucket)
+        if len(self._held) > _REMEMBERED:
+            self._held.popitem(last=False)
+        return wait
+
+    def forgive(self, bucket: str) -> None:
+        """Fill the bucket again."""
+        self._held.pop(bucket, None)

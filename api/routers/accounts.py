@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 
 from fastapi import APIRouter, Request, Response
@@ -78,16 +79,16 @@ async def _reserve(stores: Stores, username: str, user_id: int) -> None:
 async def get_profile(user: UserPath, stores: Opened, fresh: Fresh, _visitor: Visitor) -> Profile:
     """A person's page."""
     user_id = await user_id_of(stores, user)
-    await fresh.reach(user_id, "accounts", "home_feed")
-    return await _profile(stores, user_id)
+    near, _ = await asyncio.gather(fresh.reach_near(user_id), fresh.reach(user_id, "accounts"))
+    return await _profile(stores, user_id, near)
 
 
 @router.get("/me", responses=problems(400, 401, 404, 503))
 async def get_own_profile(me: Reader, stores: Opened, fresh: Fresh) -> Profile:
     """One's own page, with one's own changes in it."""
     await reach_own_profile(stores, me.user_id)
-    await fresh.reach(me.user_id, "accounts", "home_feed")
-    return await _profile(stores, me.user_id)
+    near, _ = await asyncio.gather(fresh.reach_near(me.user_id), fresh.reach(me.user_id, "accounts"))
+    return await _profile(stores, me.user_id, near)
 
 
 @router.patch("/me", responses=problems(400, 401, 404, 413, 415, 422, 429, 503))
@@ -114,8 +115,8 @@ async def change_profile(body: ProfileChange, me: Writer, stores: Opened, log: S
     return profile.model_copy(update={"name": name, "bio": bio})
 
 
-async def _profile(stores: Stores, user_id: int) -> Profile:
-    profile = await Presenter(stores).profile(user_id)
+async def _profile(stores: Stores, user_id: int, near: bool = True) -> Profile:
+    profile = await Presenter(stores).profile(user_id, near)
     if profile is None:
         raise not_found("person")
     return profile

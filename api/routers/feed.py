@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 
 from api.consistency import Fresh
 from api.cursors import Cursor, Limit, to_cursor
@@ -13,28 +15,71 @@ from api.identity import Reader
 from api.models import Post, Posts
 from api.presenting import Presenter
 from api.problems import problems
-from api.stores import Opened
+from api.stores import Opened, Stores
 from schemas.ids import MAX_ID
+from sinks.errors import StoreAway
+from sinks.home_feed_reader import ASLEEP, Skeleton
 
 router = APIRouter(prefix="/api/v1/feed", tags=["feed"])
+SOURCE = "Feed-Source"
+_HEADERS = {
+    SOURCE: {
+        "description": "`redis`, or `cassandra` while the feed in Redis is away, coming back or being made again.",
+        "schema": {"type": "string", "enum": ["redis", "cassandra"]},
+    }
+}
+_ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {"headers": _HEADERS},
+    206: {
+        "model": Posts,
+        "description": "You were away for long, and your feed is being made again. This page comes from the archive, "
+        "in the same order; take it as any other. The next read is most likely a 200.",
+        "headers": _HEADERS,
+    },
+}
 
 
-@router.get("", responses=problems(400, 401, 422, 503))
-async def get_feed(me: Reader, stores: Opened, fresh: Fresh, cursor: Cursor, limit: Limit = 20) -> Posts:
-    """The posts of those whom one follows, newest first, without end."""
-    await fresh.reach(me.user_id, "home_feed", "posts", "user_posts", "accounts")
+@router.get("", responses=_ANSWERS | problems(400, 401, 422, 503))
+async def get_feed(
+    me: Reader, response: Response, stores: Opened, fresh: Fresh, cursor: Cursor, limit: Limit = 20
+) -> Posts:
+    """The posts of those whom one follows, newest first, without end.
+
+    While Redis is away, or has lost data and is being filled again, the same posts come from Cassandra.
+    """
+    near, _ = await asyncio.gather(
+        fresh.reach_near(me.user_id), fresh.reach(me.user_id, "posts", "user_posts", "accounts")
+    )
+    before = cursor or MAX_ID
+    if near:
+        try:
+            await stores.seen.note(me.user_id)
+            skeleton = await stores.home_feed.skeleton(me.user_id)
+            if not skeleton.asleep:
+                response.headers[SOURCE] = "redis"
+                return await _page(stores, me.user_id, skeleton, before, limit)
+            stores.returning.wake(stores.home_feed.generation, me.user_id)
+            response.status_code = 206
+        except StoreAway:
+            pass  # where it is Cassandra that is away, this shows at once below
+    response.headers[SOURCE] = "cassandra"
+    return await _page(stores, me.user_id, ASLEEP, before, limit)
+
+
+async def _page(stores: Stores, user_id: int, skeleton: Skeleton, before: int, limit: int) -> Posts:
+    """One page. Whom ``user_id`` follows is asked where the skeleton came from."""
     presenter = Presenter(stores)
-    skeleton = await stores.home_feed.skeleton(me.user_id)
+    relations = stores.follows if skeleton is ASLEEP else stores.home_feed
     followed: list[int] | None = None
 
     async def older(before: int, count: int) -> list[int]:
         nonlocal followed
         if followed is None:
-            followed = await stores.home_feed.following_of(me.user_id)
+            followed = await relations.following_of(user_id)
         return await stores.posts.older(followed, before, count)
 
     async def look(ids: Sequence[int]) -> dict[int, Post]:
-        return await presenter.feed_posts(me.user_id, ids)
+        return await presenter.feed_posts(user_id, ids, relations)
 
-    found = await page(skeleton.ids, skeleton.floor, cursor or MAX_ID, limit, older=older, look=look)
+    found = await page(skeleton.ids, skeleton.floor, before, limit, older=older, look=look)
     return Posts(items=found.shown, next_cursor=None if found.after is None else to_cursor(found.after))

@@ -16,6 +16,8 @@ from sinks.redis import reaching_redis
 router = APIRouter(tags=["health"])
 
 SECONDS = 3.0
+SPARED = frozenset({"redis"})
+"""Stores whose absence is said, and no reason to send a gateway no requests."""
 
 
 @router.get("/healthz")
@@ -26,7 +28,10 @@ async def check_liveness() -> Liveness:
 
 @router.get("/readyz", responses={503: {"model": Readiness, "description": "A store is away."}})
 async def check_readiness(response: Response, stores: Opened) -> Readiness:
-    """Whether every store answers."""
+    """Whether every store answers that the gateway cannot do without.
+
+    Without Redis it can: feeds come from Cassandra, and each gateway counts writes by itself.
+    """
     pings: dict[str, Awaitable[object]] = {
         "kafka": asyncio.to_thread(stores.topics.ids),
         "cassandra": stores.cassandra.execute("SELECT release_version FROM system.local"),
@@ -34,7 +39,7 @@ async def check_readiness(response: Response, stores: Opened) -> Readiness:
         "objects": stores.objects.ping(),
     }
     answers = dict(zip(pings, await asyncio.gather(*map(_answers, pings.values())), strict=True))
-    ready = all(answers.values())
+    ready = all(answer for name, answer in answers.items() if name not in SPARED)
     if not ready:
         response.status_code = 503
         response.headers["Retry-After"] = "2"

@@ -1,4 +1,4 @@
--- Prelude of both passes: one call brings one micro-batch, or a part of it, to one bucket.
+-- Prelude of all scripts: one call brings one micro-batch, or a part of it, to one bucket.
 --
 -- ARGV, both packed by MessagePack: {key prefix, pass, cap, slack, {field, topic id, prior, last, ...},
 -- {field, limit, ...}} and the writes, each a list of words. Ids come as strings: numbers are doubles here.
@@ -13,6 +13,7 @@ local call = redis.call
 local head, writes = cmsgpack.unpack(ARGV[1]), cmsgpack.unpack(ARGV[2])
 local prefix, pass, cap, slack = head[1], head[2], head[3], head[4]
 local fences_key, floors_key = prefix .. 'fences', prefix .. 'floors'
+local asleep_key, history_key = prefix .. 'asleep', prefix .. 'history'
 
 -- The offset and the topic id of each stored fence; -1 and nil where there is none.
 local function stored_fences(of_pass, fields)
@@ -100,6 +101,26 @@ local function push(key, floor_field, id)
   if call('LPUSH', key, id) > cap + slack then trim(key, floor_field) end
 end
 
+-- Counts the moves, from when the bucket began: what is read together with the count shows by it whether the bucket
+-- still is, or has gone back to, what it was when somebody last looked at all its fences.
 local function move_fences()
-  if #moves > 0 then call('HSET', fences_key, unpack(moves)) end
+  if #moves == 0 then return end
+  call('HSET', fences_key, unpack(moves))
+  if call('HINCRBY', history_key, 'moves', 1) == 1 then
+    local now = call('TIME')
+    call('HSET', history_key, 'born', now[1] .. '.' .. now[2])
+  end
+end
+
+-- Who has not been seen for long is asleep: they follow in z:author instead of f:author, and have no feed. Who is being
+-- woken follows in f:author again, and has a feed that lacks what came before. Most buckets of a young world have nobody
+-- asleep: then nobody is looked for.
+local some_asleep
+local function anybody_asleep()
+  if some_asleep == nil then some_asleep = call('EXISTS', asleep_key) == 1 end
+  return some_asleep
+end
+
+local function is_asleep(user)
+  return anybody_asleep() and call('HGET', asleep_key, user) == 'asleep'
 end

@@ -86,6 +86,7 @@ end
 
 -- The outcome depends only on whether the relation stands now: follow, unfollow and follow again all end here.
 local function reconcile(follower, followee, floor, ids)
+  if is_asleep(follower) then return end  -- they have no feed; it is made from timelines when they wake
   local key = feed_key .. follower
   local feed = call('LRANGE', key, 0, -1)
   if call('SISMEMBER', prefix .. 'o:' .. follower, followee) == 1 then

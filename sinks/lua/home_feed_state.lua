@@ -1,4 +1,5 @@
--- Pass 1: follower sets (f:author, o:follower) and author timelines (t:author; d:author holds deleted posts).
+-- Pass 1: follower sets (f:author, z:author for those asleep, o:follower) and author timelines
+-- (t:author; d:author holds deleted posts).
 --
 -- Writes: F|U i offset follower followee · T i offset author post · X i offset author post
 -- · C author... (count their followers in this bucket)
@@ -19,18 +20,21 @@ end
 for _, write in ipairs(writes) do
   local kind = write[1]
   if kind == 'C' then
-    local followers = prefix .. 'f:'
-    for n = 2, #write do counts[#counts + 1] = call('SCARD', followers .. write[n]) end
+    for n = 2, #write do
+      local count = call('SCARD', prefix .. 'f:' .. write[n])
+      if anybody_asleep() then count = count + call('SCARD', prefix .. 'z:' .. write[n]) end
+      counts[#counts + 1] = count
+    end
   else
     local is_new, a, b = write[3] > fence[write[2]], write[4], write[5]
     if kind == 'T' then
       marks[#marks + 1] = on_timeline(is_new, a, b)
     elseif is_new then
       if kind == 'F' then
-        call('SADD', prefix .. 'f:' .. b, a)
+        call('SADD', prefix .. (is_asleep(a) and 'z:' or 'f:') .. b, a)
         call('SADD', prefix .. 'o:' .. a, b)
       elseif kind == 'U' then
-        call('SREM', prefix .. 'f:' .. b, a)
+        call('SREM', prefix .. (is_asleep(a) and 'z:' or 'f:') .. b, a)
         call('SREM', prefix .. 'o:' .. a, b)
       elseif kind == 'X' then
         call('LREM', prefix .. 't:' .. a, 0, b)

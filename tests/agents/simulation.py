@@ -21,7 +21,9 @@ from schemas.events import Event, Followed, PostDeleted, PostPublished, Source, 
 from schemas.ids import MIN_ID
 from sinks.errors import StoreAway
 from sinks.home_feed import HomeFeedSink
-from sinks.home_feed_buckets import Call, Reply, Timeline
+from sinks.home_feed_buckets import SLEEP, Call, Reply, Timeline, packed
+from sinks.home_feed_sleep import Sleepers
+from streams.buckets import bucket_of
 from streams.home_feed import HOME_FEED
 from streams.records import Spans, TopicPartition
 from tests.sinks.memory_buckets import Bucket, MemoryBuckets
@@ -49,10 +51,12 @@ class Faults:
     rollback: float = 0.006
     rebalance: float = 0.01
     zombie: float = 0.01
+    sleep: float = 0.01
+    wake: float = 0.01
 
     @classmethod
     def calm(cls) -> Faults:
-        return cls(0, 0, 0, 0, 0)
+        return cls(0, 0, 0, 0, 0, 0, 0)
 
 
 class FaultyBuckets:
@@ -179,6 +183,9 @@ class World:
         self.deleted: set[int] = set()
         self.snapshots: list[list[Bucket]] = [[self.store.snapshot(n)] for n in range(BUCKETS)]
         self.workers = [Worker(self) for _ in range(WORKERS)]
+        self.sleepers = Sleepers(FaultyBuckets(self), count=BUCKETS, cap=CAP, partitions=PARTITIONS)
+        self.wakings: list[Coroutine[Any, Any, None]] = []
+        """Gateways that wake somebody, each by itself, maybe two the same person."""
         self.rebalance()
 
     def strikes(self, chance: float) -> bool:
@@ -259,6 +266,10 @@ class World:
             for n in range(BUCKETS) if self.chance.random() < 0.6 else [self.chance.randrange(BUCKETS)]:
                 self.roll_back(n, moments)
             self.count("rollback")
+            # Many read just then: a timeline that was lost must not make a feed.
+            for user in self.people:
+                if self.store.skeleton(user).asleep and self.chance.random() < 0.5:
+                    self.wakings.append(self.wake(user))
         if self.strikes(self.faults.crash):
             self.replace(self.chance.choice(self.workers))
             self.count("crash")
@@ -272,6 +283,25 @@ class World:
                 self.workers.append(Worker(self))
                 self.rebalance()
                 self.count("zombie")
+
+        if self.strikes(self.faults.sleep):
+            self.put_to_sleep(self.chance.choice(self.people))
+        if self.strikes(self.faults.wake):
+            self.wakings.append(self.wake(self.chance.choice(self.people)))
+        if self.wakings and self.strikes(self.faults.crash):
+            close(self.wakings.pop())
+            self.count("gateway crash")
+
+    def put_to_sleep(self, user: int) -> None:
+        reply = self.store.run(Call(bucket_of(user, BUCKETS), SLEEP, {}, (), [packed(("S", str(user), 0))]))
+        if reply.counts == [1]:
+            self.count("asleep")
+
+    async def wake(self, user: int) -> None:
+        try:
+            self.count("woken" if await self.sleepers.wake(user) else "not woken")
+        except StoreAway:
+            self.count("waking stopped")
 
     def count(self, what: str) -> None:
         self.happenings[what] = self.happenings.get(what, 0) + 1
@@ -306,9 +336,27 @@ class World:
             self.go()
             if self.step > calm_from + 40_000:
                 return ["the workers never come to rest"]
-        return self.differences()
+        while self.wakings:
+            self.go_on(self.wakings[0])
+        wrong = self.differences()
+        for user in self.people:
+            self.wakings.append(self.wake(user))
+            while self.wakings:
+                self.go_on(self.wakings[0])
+            if self.store.skeleton(user).asleep:
+                wrong.append(f"{user} does not wake")
+        return wrong + self.differences()
+
+    def go_on(self, waking: Coroutine[Any, Any, None]) -> None:
+        try:
+            waking.send(None)
+        except StopIteration:
+            self.wakings.remove(waking)
 
     def go(self) -> None:
+        if self.wakings and self.chance.random() < 0.3:
+            self.go_on(self.chance.choice(self.wakings))
+            return
         # A zombie is slow: it is run now and then only.
         worker = self.chance.choice(self.workers)
         if not worker.is_zombie or self.chance.random() < 0.3:
@@ -344,4 +392,6 @@ def simulate(seed: int, without: Collection[str] = ()) -> tuple[list[str], World
     wrong = world.run()
     for worker in world.workers:
         close(worker.task)
+    for waking in world.wakings:
+        waking.close()
     return wrong, world

@@ -29,10 +29,11 @@ def test_simulation(chunk: int, request: pytest.FixtureRequest) -> None:
         happened.update(world.happenings)
         assert not wrong, f"seed {seed}: {'; '.join(wrong)}\nreplay: pytest tests/agents -k simulation --seed {seed}"
     if len(seeds) >= 50:
-        assert {"crash", "store_away", "rollback", "rewound", "rebalance", "zombie"} <= happened.keys()
+        faults = {"crash", "store_away", "rollback", "rewound", "rebalance", "zombie", "gateway crash"}
+        assert faults | {"asleep", "woken", "not woken"} <= happened.keys()
 
 
-@pytest.mark.parametrize("rule", ["fence", "expected", "second_pass", "floor"])
+@pytest.mark.parametrize("rule", ["fence", "expected", "second_pass", "floor", "wake_limit", "early_clear"])
 def test_simulation_needs_every_rule(rule: str) -> None:
     """With one rule taken out, some seed among the first 100 shows wrong feeds."""
     for seed in range(100):

@@ -65,10 +65,14 @@ async def test_health(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None
     async def away() -> None:
         raise StoreAway("gone")
 
-    monkeypatch.setattr(gateway.stores.redis, "ping", away)
+    monkeypatch.setattr(gateway.stores.objects, "ping", away)
     away_now = await gateway.client.get("/readyz")
-    assert (away_now.status_code, away_now.json()["stores"]["redis"]) == (503, False)
+    assert (away_now.status_code, away_now.json()["stores"]["objects"]) == (503, False)
     assert away_now.headers["retry-after"]
+    monkeypatch.undo()
+    monkeypatch.setattr(gateway.stores.redis, "ping", away)
+    spared = await gateway.client.get("/readyz")
+    assert (spared.status_code, spared.json()["ready"], spared.json()["stores"]["redis"]) == (200, True, False)
 
 
 async def test_the_document_is_whole(gateway: Gateway) -> None:

@@ -121,7 +121,7 @@ class Generation:
 
     def __post_init__(self) -> None:
         shape = {"generation": self.number, "buckets": COUNT}
-        self.reader = HomeFeedReader(self.redis, **shape)
+        self.reader = HomeFeedReader(self.redis, generation=self.number, buckets=COUNT)
         self.live = live_sink(RedisBuckets(self.redis, TOPIC_IDS, cap=CAP, slack=SLACK, **shape))
 
     def bulk(self, checkpoint: Path | None = None, *, cap: int = CAP, posts_id: str = "P") -> BulkHomeFeedSink:

@@ -14,8 +14,8 @@ from typing import Any
 
 import msgspec
 
-from sinks.home_feed_buckets import PUSH, STATE, Call, Reply, Timeline
-from sinks.home_feed_reader import Skeleton
+from sinks.home_feed_buckets import PUSH, SLEEP, STATE, Call, Reply, Timeline
+from sinks.home_feed_reader import ASLEEP, Skeleton
 from streams.buckets import bucket_of
 
 _decoded = lru_cache(4096)(msgspec.msgpack.decode)
@@ -33,6 +33,7 @@ class Bucket:
     floors: dict[str, str] = field(default_factory=dict)
     lists: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     sets: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    asleep: dict[str, str] = field(default_factory=dict)
 
 
 class MemoryBuckets:
@@ -77,6 +78,8 @@ class MemoryBuckets:
     def skeleton(self, user: int) -> Skeleton:
         """As ``HomeFeedReader.skeleton``."""
         own = self.buckets[bucket_of(user, len(self.buckets))]
+        if str(user) in own.asleep:
+            return ASLEEP
         ids = set(own.lists[f"h:{user}"])
         floor = self._floor(own, str(user))
         for author in own.sets[f"o:{user}"] & own.sets["pulled"]:
@@ -92,7 +95,7 @@ class MemoryBuckets:
         """One script call: checks first, then writes, then fences."""
         bucket = self.buckets[call.bucket]
         fence: dict[int, int] = {}
-        if "second_pass" in self._without:
+        if "second_pass" in self._without and call.which != SLEEP:
             return self._run_with_one_fence(bucket, call)
         for n, (tp, span) in enumerate(call.spans.items(), 1):
             stored, topic_id = bucket.fences.get(f"{call.which}:{tp}", (-1, self._topic_ids[tp.topic]))
@@ -104,13 +107,16 @@ class MemoryBuckets:
                 if call.which == PUSH and bucket.fences.get(f"{STATE}:{tp}", (-1, ""))[0] < span.last:
                     return Reply("behind", (), ())
             fence[n] = -1 if "fence" in self._without else stored
+        rule = "wake_limit" if call.which == SLEEP else "limit"
         for name, limit in call.limits:
-            if "limit" not in self._without and bucket.fences.get(f"{PUSH}:{name}", (-1, ""))[0] > limit:
+            if rule not in self._without and bucket.fences.get(f"{PUSH}:{name}", (-1, ""))[0] > limit:
                 return Reply("behind", (), ())
         writes = [_decoded(write) for write in call.writes]
         reply = Reply("ok", (), ())
         if call.which == STATE:
             reply = self._state(bucket, fence, writes)
+        elif call.which == SLEEP:
+            reply = self._sleep(bucket, writes)
         else:
             self._push(bucket, fence, writes)
         for tp, span in call.spans.items():
@@ -144,7 +150,7 @@ class MemoryBuckets:
         marks: list[str] = []
         for kind, *rest in writes:
             if kind == "C":
-                counts += (len(bucket.sets[f"f:{author}"]) for author in rest)
+                counts += (len(bucket.sets[f"f:{author}"]) + len(bucket.sets[f"z:{author}"]) for author in rest)
                 continue
             i, offset, a, b = rest
             is_new = offset > fence[i]
@@ -153,10 +159,10 @@ class MemoryBuckets:
             elif not is_new:
                 continue
             elif kind == "F":
-                bucket.sets[f"f:{b}"].add(a)
+                bucket.sets[self._memberships(bucket, a) + b].add(a)
                 bucket.sets[f"o:{a}"].add(b)
             elif kind == "U":
-                bucket.sets[f"f:{b}"].discard(a)
+                bucket.sets[self._memberships(bucket, a) + b].discard(a)
                 bucket.sets[f"o:{a}"].discard(b)
             elif kind == "X":
                 bucket.lists[f"t:{a}"] = [post for post in bucket.lists[f"t:{a}"] if post != b]
@@ -206,12 +212,62 @@ class MemoryBuckets:
             self._lpush(bucket, f"h:{follower}", follower, ids)
 
     def _reconcile(self, bucket: Bucket, follower: str, followee: str, floor: str, ids: list[str]) -> None:
+        if bucket.asleep.get(follower) == "asleep":
+            return
         feed = bucket.lists[f"h:{follower}"]
         if followee in bucket.sets[f"o:{follower}"]:
             self._raise_floor(bucket, follower, floor)
             self._rewrite(bucket, f"h:{follower}", follower, feed + ids)
         elif any(post in ids for post in feed):
             self._rewrite(bucket, f"h:{follower}", follower, [post for post in feed if post not in ids])
+
+    def _memberships(self, bucket: Bucket, user: str) -> str:
+        return "z:" if bucket.asleep.get(user) == "asleep" else "f:"
+
+    def _sleep(self, bucket: Bucket, writes: Sequence[Any]) -> Reply:
+        """Nobody notes here when people were seen: whoever is to sleep, sleeps."""
+        counts: list[int] = []
+        marks: list[str] = []
+        for kind, user, *rest in writes:
+            if kind == "S":
+                counts.append(self._put_to_sleep(bucket, user))
+            elif kind == "B":
+                counts.append(int(user in bucket.asleep))
+                if user in bucket.asleep:
+                    marks = self._move(bucket, user, "z:", "f:")
+                    bucket.asleep[user] = "waking"
+                    if "early_clear" in self._without:
+                        del bucket.asleep[user]
+            else:
+                self._awake(bucket, user, rest[0], list(zip(rest[1::2], rest[2::2], strict=True)))
+        return Reply("ok", counts, marks)
+
+    def _put_to_sleep(self, bucket: Bucket, user: str) -> int:
+        if bucket.asleep.get(user) == "asleep" or not bucket.sets[f"o:{user}"]:
+            return 0
+        self._move(bucket, user, "f:", "z:")
+        bucket.lists[f"h:{user}"] = []
+        bucket.floors.pop(user, None)
+        bucket.asleep[user] = "asleep"
+        return 1
+
+    def _move(self, bucket: Bucket, user: str, source: str, target: str) -> list[str]:
+        authors = sorted(bucket.sets[f"o:{user}"])
+        for author in authors:
+            if user in bucket.sets[source + author]:
+                bucket.sets[source + author].discard(user)
+                bucket.sets[target + author].add(user)
+        return authors
+
+    def _awake(self, bucket: Bucket, user: str, floor: str, posts: list[tuple[str, str]]) -> None:
+        if bucket.asleep.get(user) != "waking" and "early_clear" not in self._without:
+            return
+        followed = bucket.sets[f"o:{user}"]
+        ids = bucket.lists[f"h:{user}"] + [post for author, post in posts if author in followed]
+        if floor:
+            self._raise_floor(bucket, user, floor)
+        self._rewrite(bucket, f"h:{user}", user, ids)
+        bucket.asleep.pop(user, None)
 
     def _raise_floor(self, bucket: Bucket, name: str, post: str) -> None:
         bucket.floors[name] = max(bucket.floors.get(name, ""), post)
@@ -237,6 +293,6 @@ class MemoryBuckets:
 def contents(buckets: MemoryBuckets) -> Any:
     """Everything held, with the empty keys left out, for comparing two stores."""
     return [
-        (b.fences, b.floors, {k: v for k, v in b.lists.items() if v}, {k: v for k, v in b.sets.items() if v})
+        (b.fences, b.floors, {k: v for k, v in b.lists.items() if v}, {k: v for k, v in b.sets.items() if v}, b.asleep)
         for b in buckets.buckets
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from sinks.errors import FenceBehind, LogRemade
 from sinks.home_feed import HomeFeedSink
 from sinks.home_feed_buckets import Buckets, RedisBuckets
 from sinks.home_feed_reader import HomeFeedReader, Skeleton
+from sinks.home_feed_sleep import Sleepers
 from sinks.redis import Redis, connect
 from sinks.settings import Settings
 from sinks.sink import Sink
@@ -43,7 +44,14 @@ class World:
 
     def __post_init__(self) -> None:
         self.sink: Sink[FeedWrite] = HomeFeedSink(self.buckets, TOPIC_IDS, count=COUNT, pull_threshold=PULL)
+        self.sleepers = Sleepers(self.buckets, count=COUNT, cap=CAP, partitions=1)
         self.reached = {POSTS: -1, GRAPH: -1}
+
+    async def unseen(self, people: Sequence[int], at: int = 0) -> None:
+        """They were last seen at ``at``; in memory everybody always was."""
+        if isinstance(self.buckets, RedisBuckets):
+            for person in people:
+                await self.buckets._redis.zadd(f"seen:{{{bucket_of(person, COUNT)}}}", {str(person): at})
 
     async def apply(self, writes: list[FeedWrite]) -> None:
         last = dict(self.reached)
@@ -264,6 +272,11 @@ async def test_memory_and_redis_hold_the_same(seed: int, memory: World, real: Wo
             deleted += isinstance(batch[-1], Withdraw)
         await memory.apply(batch)
         await real.apply(batch)
+        for world in (memory, real):
+            await world.unseen(PEOPLE)
+        one, other = chance.sample(PEOPLE, 2)
+        assert await memory.sleepers.put_to_sleep([one], 0) == await real.sleepers.put_to_sleep([one], 0)
+        assert await memory.sleepers.wake(other) is await real.sleepers.wake(other) is True
         for person in PEOPLE:
             assert await memory.feed(person) == await real.feed(person), f"step {step}, person {person}"
     assert deleted
@@ -272,9 +285,11 @@ async def test_memory_and_redis_hold_the_same(seed: int, memory: World, real: Wo
     held = contents(memory.buckets)
     assert [fences for fences, *_ in held] == await real.buckets.fences()
     redis: Any = real.buckets._redis
-    for n, (_, floors, lists, sets) in enumerate(held):
+    assert any(asleep for *_, asleep in held)
+    for n, (_, floors, lists, sets, asleep) in enumerate(held):
         prefix = f"hf1:{{{n}}}:"
         assert {k.decode(): v.decode() for k, v in (await redis.hgetall(prefix + "floors")).items()} == floors
+        assert {k.decode(): v.decode() for k, v in (await redis.hgetall(prefix + "asleep")).items()} == asleep
         for key, members in sets.items():
             assert {m.decode() for m in await redis.smembers(prefix + key)} == members, key
         for key, ids in lists.items():

@@ -1,0 +1,208 @@
+"""Whether a bucket of the home feed holds what it held: a Redis that lost data is noticed, and its feeds are not read
+until they have come back.
+
+A bucket is *sound* once its fences have reached the log's end, and from then on until one of them is seen to go back.
+Being late does not make it unsound: then it shows an earlier moment whole, and not a part of one. What is not known yet
+(after a start, of a new generation) is not sound. All is compared here, by each gateway for itself, so that nothing has
+to be written down in the very store that loses things.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from sinks.errors import StoreAway
+from sinks.home_feed_buckets import PUSH, STATE
+from sinks.producer import TopicMissing
+from sinks.redis import Circuit, Redis
+from streams.home_feed import HOME_FEED
+from streams.records import TopicPartition
+
+logger = logging.getLogger(__name__)
+LOOK_SECONDS = 0.5
+HEALING_LOOK_SECONDS = 0.2
+CAUGHT_UP_SECONDS = 1.0
+"""A bucket is whole again once it reaches the log's end as it was so long ago at most."""
+_REST_SECONDS = 60.0
+"""A generation that nobody has read for so long, while another was, is not looked at any more."""
+
+History = tuple[bytes | None, int]
+"""When a bucket began, and how often its fences moved since."""
+Ends = Callable[[], Awaitable[Mapping[TopicPartition, int]]]
+
+
+class Healing(StoreAway):
+    """The store answers, but what it lost is not back yet."""
+
+
+@dataclass
+class _Bucket:
+    fences: dict[bytes, int] = field(default_factory=dict)
+    history: History = (None, 0)
+    sound: bool = False
+
+
+class GenerationWatch:
+    """What is known of the buckets of one generation."""
+
+    def __init__(self, redis: Redis, circuit: Circuit, *, generation: int, buckets: int) -> None:
+        self.circuit = circuit
+        self.asked = time.monotonic()
+        self._redis = redis
+        self._generation = generation
+        self._buckets = [_Bucket() for _ in range(buckets)]
+        self._ends: Mapping[TopicPartition, int] | None = None
+        self._ends_at = 0.0
+
+    @property
+    def healing(self) -> list[int]:
+        """The buckets that are not sound."""
+        return [n for n, bucket in enumerate(self._buckets) if not bucket.sound]
+
+    def expected(self, buckets: Iterable[int]) -> dict[int, History]:
+        """The least history that each of ``buckets`` has to have, to be asked before it is read; raises ``Healing``
+        where one is not sound."""
+        self.asked = time.monotonic()
+        found: dict[int, History] = {}
+        for bucket in buckets:
+            if not self._buckets[bucket].sound:
+                raise Healing(f"bucket {bucket} of the home feed is coming back")
+            found[bucket] = self._buckets[bucket].history
+        return found
+
+    def confirm(self, expected: Mapping[int, History], read: Iterable[Sequence[bytes | None]]) -> None:
+        """Raise ``Healing`` where a bucket went back before it was read. ``read`` are born and moves of each bucket's
+        ``history``, as read in the same round trip as what is to be used, and after it."""
+        for (bucket, (born, moves)), now in zip(expected.items(), map(_history, read), strict=True):
+            # What has no history yet was loaded whole, and nothing was said since.
+            if born is not None and (now[0] != born or now[1] < moves):
+                self._buckets[bucket].sound = False
+                raise Healing(f"bucket {bucket} of the home feed has gone back")
+
+    def rest(self) -> None:
+        """Know nothing any more, until it is looked at again."""
+        for bucket in self._buckets:
+            bucket.sound = False
+
+    async def look(self, ends: Ends) -> None:
+        """Look at all fences. Raises ``StoreAway``."""
+        async with self.circuit.probing():
+            pipeline = self._redis.pipeline(transaction=False)
+            for n in range(len(self._buckets)):
+                prefix = f"hf{self._generation}:{{{n}}}:"
+                pipeline.hmget(prefix + "history", "born", "moves")
+                pipeline.hgetall(prefix + "fences")
+            answers = await pipeline.execute()
+            for n, (history, fences) in enumerate(zip(answers[0::2], answers[1::2], strict=True)):
+                self._compare(n, _history(history), {name: int(value.split()[0]) for name, value in fences.items()})
+        if self.healing:
+            await self._heal(ends)
+
+    def _compare(self, n: int, history: History, fences: dict[bytes, int]) -> None:
+        known = self._buckets[n]
+        if known.sound and any(fences.get(name, -1) < offset for name, offset in known.fences.items()):
+            logger.warning("bucket %d of generation %d lost data: its feeds come from Cassandra", n, self._generation)
+            known.sound = False
+        known.fences, known.history = fences, history
+
+    async def _heal(self, ends: Ends) -> None:
+        """Buckets that have come to the log's end are sound. The end is asked again where it was so long ago that
+        what came since would be missed."""
+        if self._ends is None:
+            self._ends = {tp: end for tp, end in (await ends()).items() if tp.topic in HOME_FEED.sources}
+            self._ends_at = time.monotonic()
+        back = [n for n in self.healing if self._reached(self._buckets[n])]
+        if time.monotonic() - self._ends_at > CAUGHT_UP_SECONDS:
+            if back:
+                self._ends = None
+            return
+        for n in back:
+            self._buckets[n].sound = True
+        if back:
+            logger.info("%d buckets of generation %d are whole", len(back), self._generation)
+        if not self.healing:
+            self._ends = None
+
+    def _reached(self, bucket: _Bucket) -> bool:
+        return all(
+            bucket.fences.get(f"{which}:{tp}".encode(), -1) >= end
+            for tp, end in (self._ends or {}).items()
+            for which in (STATE, PUSH)
+        )
+
+
+class FeedWatch:
+    """Watches the generations that are read."""
+
+    def __init__(self, redis: Redis, circuit: Circuit, ends: Ends, *, buckets: int) -> None:
+        """``ends`` gives the last offset of each partition of the log."""
+        self._redis = redis
+        self._circuit = circuit
+        self._ends = ends
+        self._count = buckets
+        self._watched: dict[int, GenerationWatch] = {}
+        self._new = asyncio.Event()
+        self._said = ""
+
+    def of(self, generation: int) -> GenerationWatch:
+        """The watch of one generation; one that is asked for the first time is looked at soon."""
+        found = self._watched.get(generation)
+        if found is None:
+            found = self._watched[generation] = GenerationWatch(
+                self._redis, self._circuit, generation=generation, buckets=self._count
+            )
+            self._new.set()
+        return found
+
+    @asynccontextmanager
+    async def watching(self) -> AsyncIterator[None]:
+        """Look now, and inside the block again and again."""
+        await self.look()
+        task = asyncio.create_task(self._run())
+        try:
+            yield
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    async def look(self) -> None:
+        """Look at every generation that was read lately. What is away is logged, and looked at again."""
+        self._new.clear()
+        latest = max((watched.asked for watched in self._watched.values()), default=0.0)
+        for watched in list(self._watched.values()):
+            if watched.asked < latest - _REST_SECONDS:
+                watched.rest()
+                continue
+            try:
+                await watched.look(self._ends)
+            except (StoreAway, TopicMissing) as away:
+                self._say(str(away))
+            except Exception:  # whatever it is, feeds must not be judged for ever by what was seen before it
+                watched.rest()
+                logger.exception("the home feed cannot be looked at")
+            else:
+                self._said = ""
+
+    def _say(self, why: str) -> None:
+        if why != self._said:
+            logger.warning("the home feed cannot be looked at: %s", why)
+        self._said = why
+
+    async def _run(self) -> None:
+        while True:
+            healing = any(watched.healing for watched in self._watched.values())
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._new.wait(), HEALING_LOOK_SECONDS if healing else LOOK_SECONDS)
+            await self.look()
+
+
+def _history(read: Sequence[bytes | None]) -> History:
+    born, moves = read
+    return born, int(moves or 0)
