@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from jobs import cli_views
+from jobs import cli_log, cli_views
 
 if TYPE_CHECKING:
     from jobs.services.stack import Stack
@@ -129,6 +129,7 @@ def provision(dry_run: DryRun = False) -> None:
 
 schemas = typer.Typer(help="The schemas of the events.", no_args_is_help=True)
 app.add_typer(schemas, name="schemas")
+app.add_typer(cli_log.app)
 
 
 @schemas.command("check")

@@ -37,6 +37,7 @@ class Codec:
     """Encodes and decodes under the ids of one lock."""
 
     def __init__(self, lock: Lock) -> None:
+        self.lock = lock
         self._writers = {event: _Writer(event, lock) for event in EVENTS}
         self._readers = {number: _Reader(lock, number) for number in lock.by_id}
 
