@@ -94,7 +94,7 @@ class Report:
             f"KEEP {self.keys_folder} APART FROM THE LOG: it holds the keys that open sealed fields, usernames and "
             "password hashes. Only where no older copy of it is kept does erasing a person reach the backups too."
         )
-        yield f"left out: {'; '.join(f'{table} ({why})' for table, why in LEFT_OUT.items())}; views (rebuilt)"
+        yield f"left out: views (rebuilt); {'; '.join(f'{table} ({why})' for table, why in LEFT_OUT.items())}"
         yield "pictures are in the object store, which is backed up by its own means"
 
 

@@ -19,8 +19,11 @@ LEFT_OUT = {
     "sessions": "people log in again",
     "idempotency": "a retry with an Idempotency-Key of before the backup counts as a new request",
     "submissions": "answers for posts until a view has them, for three days at most",
+    "verifications": "each view is verified anew",
+    "view_leases": "they end with their owners",
+    "replay_poison": "of generations that are not restored",
 }
-"""Tables that end by themselves, and what is lost without them."""
+"""Tables that end by themselves or are about the views as they were, and what is lost without them."""
 REBUILT = ("publishing_media", "publishing_removed", "fences")
 """Tables that the log gives again, besides those of the views."""
 
