@@ -191,8 +191,8 @@ class FeedComparison:
             self._tell(found, name, only, known, followed)
 
     def _note_floors(self, found: Differences, live: Skeleton, new: Skeleton) -> None:
-        found.notes["early_floors_live"] += live.floor > 0 and len(live.ids) < self._cap
-        found.notes["early_floors_new"] += new.floor > 0 and len(new.ids) < self._cap
+        found.notes["early_floors_live"] += live.floor > 0 and len(live.ids) < self._cap and not live.asleep
+        found.notes["early_floors_new"] += new.floor > 0 and len(new.ids) < self._cap and not new.asleep
 
     def _tell(
         self,

@@ -48,15 +48,21 @@ class HomeFeedKeys:
         async for key in self._keys():
             parts = key.decode().split(":")
             if len(parts) == 4 and parts[3].isdigit():
-                found.add(Name(int(parts[1][1:-1]), parts[2], int(parts[3])))
+                # Who sleeps in one generation may be awake in the other: all are followers.
+                kind = "f" if parts[2] == "z" else parts[2]
+                found.add(Name(int(parts[1][1:-1]), kind, int(parts[3])))
         return found
 
     async def sets(self, names: Sequence[Name]) -> list[set[int]]:
-        """The members of sets (kinds ``f`` and ``o``); empty for one that is not there. Raises ``StoreAway``."""
+        """The members of sets (kinds ``f``, with those who are asleep, and ``o``); empty for one that is not there.
+        Raises ``StoreAway``."""
         async with reaching_redis():
             pipeline = self._redis.pipeline(transaction=False)
             for name in names:
-                pipeline.smembers(self._key(name))
+                keys = [self._key(name)]
+                if name.kind == "f":
+                    keys.append(self._key(name._replace(kind="z")))
+                pipeline.sunion(keys)
             return [set(map(int, members)) for members in await pipeline.execute()]
 
     async def timelines(self, names: Sequence[Name]) -> list[tuple[set[int], int]]:

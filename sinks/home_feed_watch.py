@@ -80,10 +80,13 @@ class GenerationWatch:
         """Raise ``Healing`` where a bucket went back before it was read. ``read`` are born and moves of each bucket's
         ``history``, as read in the same round trip as what is to be used, and after it."""
         for (bucket, (born, moves)), now in zip(expected.items(), map(_history, read), strict=True):
-            # What has no history yet was loaded whole, and nothing was said since.
+            known = self._buckets[bucket]
+            # What had no history when it was looked at was empty, as the log was.
             if born is not None and (now[0] != born or now[1] < moves):
-                self._buckets[bucket].sound = False
+                known.sound = False
                 raise Healing(f"bucket {bucket} of the home feed has gone back")
+            if known.history[0] in (None, now[0]) and now[1] > known.history[1]:
+                known.history = now
 
     def rest(self) -> None:
         """Know nothing any more, until it is looked at again."""

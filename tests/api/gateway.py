@@ -142,6 +142,14 @@ class Gateway:
                 await self._sink(view.name).apply(view.project(own), spans)
         self._ends = last
 
+    async def rebuild(self, part: float = 1.0) -> None:
+        """Apply ``part`` of the log to the home feed once more, from its beginning, as agents do after a loss."""
+        records = sorted(self.listener.records[: self._applied], key=lambda record: (record.tp, record.offset))
+        own = [record for record in records if record.tp.topic in HOME_FEED.sources]
+        own = own[: int(len(own) * part)]
+        spans = {record.tp: Span(-1, record.offset) for record in own}
+        await self._sink(HOME_FEED.name).apply(HOME_FEED.project(own), spans)
+
     def _sink(self, view: str) -> Any:
         if not self._sinks:
             ids = Topics(self.settings).ids()
