@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -64,6 +66,39 @@ def restore(folder: Folder, keys: Keys = None, as_json: AsJson = False, dry_run:
     else:
         for line in report.lines(dry_run):
             typer.echo(line)
+
+
+@app.command()
+def tail(
+    topic: Annotated[str, typer.Argument(help="A topic of the log, its .dlq, or generations.")],
+    start: Annotated[str, typer.Option("--from", help="OFFSET, TIME (ISO 8601, UTC), beginning or end.")] = "",
+    end: Annotated[str, typer.Option("--to", help="The same: up to there, and without it.")] = "",
+    partition: Annotated[int | None, typer.Option(help="Only this one.")] = None,
+    key: Annotated[str | None, typer.Option(help="Only records under this key, such as a user's id.")] = None,
+    types: Annotated[list[str] | None, typer.Option("--type", help="Only such events; may be repeated.")] = None,
+    where: Annotated[list[str] | None, typer.Option(help="FIELD=VALUE; may be repeated: all must hold.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="From the end on, until Ctrl-C.")] = False,
+    limit: Annotated[int | None, typer.Option(help="So many records at most.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON lines; sealed fields in base64.")] = False,
+) -> None:
+    """Show the log's records, decoded, one a line, in the order of each partition. Sealed fields stay sealed."""
+    from jobs.tail import TailRefused, Wanted, conditions, for_people
+    from jobs.tail import tail as run
+    from sinks.errors import StoreAway
+
+    try:
+        found = Wanted(topic, start, end, partition, key, types or (), conditions(where or ()), follow, limit)
+        for line in run(_settings(), found):
+            print(json.dumps(line) if as_json else for_people(line), flush=follow)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Who reads has enough. Python would complain once more at its end, when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except KeyboardInterrupt:
+        if not follow:
+            raise
+    except (TailRefused, StoreAway, LookupError) as error:
+        _fail(str(error))
 
 
 def _settings() -> Settings:
