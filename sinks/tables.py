@@ -95,6 +95,13 @@ class TableSink:
             yield from _cut(statements)
 
 
+def uncovered(writes: Iterable[Upsert | Delete]) -> list[Upsert | Delete]:
+    """Those of ``writes`` that no later one of the same row and the same columns covers: all that a reader can see of
+    them. Pays for the large batches of a replay, whose rows are read by nobody in between."""
+    last = {(w.table, *w.key.values(), *(w.columns if isinstance(w, Upsert) else ("-",))): w for w in writes}
+    return list(last.values())
+
+
 def timestamp(offset: int) -> int:
     """The write time of a row that the record at ``offset`` makes: above 0, since unset columns count as older."""
     return offset + 1
