@@ -150,9 +150,8 @@ async def _world(people: int, posts: int) -> AsyncIterator[tuple[Scene, ReplaySt
 async def _write(scene: Scene, posts: int) -> None:
     events: list[Event] = []
     for user in scene.people:
-        events.append(
-            AccountRegistered(event_id=user, at=AT, actor_id=user, user_id=user, username=b"u" * 40, name=b"n" * 40)
-        )
+        who: dict[str, Any] = {"event_id": user, "at": AT, "actor_id": user, "user_id": user}
+        events.append(AccountRegistered(**who, username=b"u" * 40, name=b"n" * 40))
         for _ in range(PROFILES):
             events.append(ProfileChanged(**who, name=b"n" * 40, bio=b"b" * 120))
     for author, followers in scene.followers.items():
