@@ -136,6 +136,9 @@ async def send(redis: Redis, chunks: Iterator[Chunk], sent: Callable[[int], None
 
 async def _replies(connection: AbstractConnection, chunk: Chunk) -> None:
     # One time limit for all: with one for each, reading the replies took four times as long as the commands.
-    async with asyncio.timeout(connection.socket_timeout):
-        for _ in range(chunk.replies):
-            await connection.read_response(timeout=math.inf)
+    try:
+        async with asyncio.timeout(connection.socket_timeout):
+            for _ in range(chunk.replies):
+                await connection.read_response(timeout=math.inf)
+    except TimeoutError as error:
+        raise TimeoutError(f"no answer to {chunk.replies} commands in {connection.socket_timeout} s") from error

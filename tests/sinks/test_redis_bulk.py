@@ -8,8 +8,10 @@ from redis.exceptions import ResponseError
 
 from schemas.ids import MAX_ID, MIN_ID
 from sinks import redis_bulk
-from sinks.redis import Redis
+from sinks.errors import StoreAway
+from sinks.redis import Redis, connect
 from sinks.redis_bulk import Commands, Words, send, word
+from sinks.settings import Settings
 
 PEOPLE = [MIN_ID + n for n in range(8)]
 
@@ -24,6 +26,15 @@ async def test_a_refused_command_is_raised_and_leaves_no_reply_behind(redis: Red
         await send(redis, iter([made.take()]), lambda weight: None)
     assert await redis.ping()
     assert await redis.scard("set") == len(PEOPLE)
+
+
+async def test_a_redis_that_does_not_answer_is_away(settings: Settings) -> None:
+    made = Commands()
+    made.add_packed(b"BLPOP", b"nothing", 1, word(b"0"))
+    async with connect(settings.redis_url, seconds=0.5) as hurried:
+        with pytest.raises(StoreAway, match="no answer to 1 commands"):
+            await send(hurried, iter([made.take()]), lambda weight: None)
+        assert await hurried.ping()
 
 
 async def test_commands_are_sent_as_they_were_made(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
