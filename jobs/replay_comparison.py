@@ -117,7 +117,7 @@ class FeedComparison:
 
     ``notes``: ``left_to_rules``, posts that one generation holds and that no reader is shown (deleted, or of somebody
     who is not followed); ``early_floors_live`` and ``early_floors_new``, feeds that go on in Cassandra before their
-    ``FEED_CAP``-th post.
+    ``FEED_CAP``-th post; ``asleep``, people who were not seen for long, and have no feed in one of both.
     """
 
     def __init__(self, stores: ReplayStores, was: int, new: int, posts: PostReader) -> None:
@@ -138,7 +138,7 @@ class FeedComparison:
         return await self._look({name for name, _ in cast(Collection[tuple[Name, int]], subjects)}, lambda count: None)
 
     async def _look(self, names: Collection[Name], moved: Callable[[int], None]) -> Differences:
-        found = Differences(notes={"left_to_rules": 0, "early_floors_live": 0, "early_floors_new": 0})
+        found = Differences(notes={"left_to_rules": 0, "early_floors_live": 0, "early_floors_new": 0, "asleep": 0})
         ordered = sorted(names)
         for some in chunks([name for name in ordered if name.kind in "fo"]):
             await self._sets(found, some)

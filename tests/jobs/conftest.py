@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,7 @@ from sinks.cassandra import Cassandra
 from sinks.producer import Producer
 from sinks.redis import connect
 from sinks.settings import Settings
+from tests.agents.workers import Workers, worker_processes
 from tests.jobs.replay_world import SMALL, ReplayWorld
 from tests.jobs.test_verify import apply_all, history
 
@@ -29,3 +31,10 @@ async def world(settings: Settings) -> AsyncIterator[ReplayWorld]:
         yield ReplayWorld(small, cassandra, client)
         await cassandra.change_schema(f"DROP KEYSPACE {small.cassandra_keyspace}")
     await client.aclose()
+
+
+@pytest.fixture
+def workers(tmp_path: Path) -> Iterator[Workers]:
+    """Starts worker processes, and ends them."""
+    with worker_processes(tmp_path) as started:
+        yield started
