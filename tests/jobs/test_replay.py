@@ -49,10 +49,11 @@ async def test_each_view_is_built_anew_gone_back_from_and_dropped(world: ReplayW
         await producer.produce_many(more(50, seed=1))
     lag = (await asyncio.to_thread(status, world.settings))["views"]["home_feed"]["lag"]
     assert lag["events"] == 50 and lag["seconds"] > 0
-    for view in ("home_feed", "follows"):
+    for view in ("home_feed", "follows", "posts", "user_posts"):
         report = await world.rollback(view)
         assert (report.generation, report.flipped) == (1, True)
-    found = await asyncio.to_thread(verify, world.settings, ("home_feed", "follows"), patience=5, quiet=True)
+    names = ("home_feed", "follows", "posts", "user_posts")
+    found = await asyncio.to_thread(verify, world.settings, names, patience=5, quiet=True)
     assert found.differences == 0, list(found.lines(9))
     with pytest.raises(ValueError, match="is live"):
         drop(world.settings, "follows", 1, dry_run=False)
@@ -60,9 +61,9 @@ async def test_each_view_is_built_anew_gone_back_from_and_dropped(world: ReplayW
     await asyncio.to_thread(drop, world.settings, "home_feed", 2, dry_run=False)
     assert [key async for key in world.redis.scan_iter(match="hf2:*")] == []
     tables = "SELECT table_name FROM system_schema.tables WHERE keyspace_name = ?"
-    names = {row[0] for row in await world.cassandra.execute(tables, (world.settings.cassandra_keyspace,))}
-    assert {"followers_1", "accounts_2"} < names
-    assert "followers_2" not in names
+    there = {row[0] for row in await world.cassandra.execute(tables, (world.settings.cassandra_keyspace,))}
+    assert {"followers_1", "accounts_2"} < there
+    assert "followers_2" not in there
     # A number is never given twice.
     assert (await world.replay("follows")).generation == 3
 
@@ -223,8 +224,5 @@ async def test_a_lease_ends_with_its_owner(world: ReplayWorld) -> None:
     await dead.__aenter__()
     assert dead._beating is not None
     dead._beating.cancel()  # as kill -9 would
-    async with (
-        await Cassandra.connect(world.settings) as other,
-        ViewLease(other, "posts", "the next", seconds=2) as lease,
-    ):
+    async with ViewLease(world.cassandra, "posts", "the next", seconds=2) as lease:
         lease.check()
