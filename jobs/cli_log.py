@@ -101,6 +101,30 @@ def tail(
         _fail(str(error))
 
 
+@app.command("explain-feed")
+def explain_feed(
+    user: Annotated[str, typer.Argument(help="An id or a username.")],
+    post: Annotated[int | None, typer.Option("--post", metavar="POST_ID", help="This post alone.")] = None,
+    limit: Annotated[int, typer.Option(help="So many of the newest posts.")] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """Why each post is in a person's feed, or is not, with its places in the log; exit code 1 if one is missing."""
+    from jobs.explain_feed import UnknownPerson, explain
+    from sinks.errors import StoreAway
+
+    try:
+        report = explain(_settings(), user, post, limit)
+    except (UnknownPerson, StoreAway, LookupError) as error:
+        _fail(str(error))
+    if as_json:
+        typer.echo(json.dumps(report.to_json()))
+    else:
+        for line in report.lines():
+            typer.echo(line)
+    if report.differences:
+        raise typer.Exit(1)
+
+
 def _settings() -> Settings:
     from sinks.settings import Settings
 

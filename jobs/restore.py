@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from jobs.backup_log import ORDER, LogSource
 from jobs.backup_manifest import BackupRefused, KeysManifest, Manifest, check, partition_named, read_manifest
 from jobs.backup_segments import read_segment
 from jobs.provision import provision
-from jobs.restore_checks import Begun, read_begun, refuse_unfit, refuse_unless_empty, write_begun
+from jobs.restore_checks import Begun, coordinated, read_begun, refuse_unfit, refuse_unless_empty, write_begun
 from jobs.restore_log import LogTarget
 from schemas.codec import Undecodable, decode
 from sinks.cassandra import Cassandra
@@ -202,7 +203,7 @@ class _Restore:
                 for tp, last in self._commits(group).items()
             ]
             try:
-                for one in consumer.commit(offsets=offsets, asynchronous=False) or ():
+                for one in coordinated(partial(consumer.commit, offsets=offsets, asynchronous=False)) or ():
                     if one.error is not None:
                         raise failure(one.error)
             except KafkaException as error:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+import time
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
 import msgspec
-from confluent_kafka import ConsumerGroupState, KafkaException
+from confluent_kafka import ConsumerGroupState, KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
 from jobs.backup_log import ORDER, LogSource
@@ -27,6 +28,12 @@ from sinks.settings import Settings
 from sinks.topics import Topics
 
 _ASK_SECONDS = 15.0
+_COORDINATOR_SECONDS = 30.0
+_NO_COORDINATOR = {
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+}
 
 
 class Begun(msgspec.Struct, frozen=True):
@@ -88,16 +95,35 @@ async def refuse_unless_empty(settings: Settings, begun: Begun | None) -> None:
     await _refuse_feeds(settings)
 
 
+def coordinated(call: Callable[[], Any]) -> Any:
+    """``call()``, again while the groups' coordinator is not there yet, as in a cluster that was just started.
+
+    Raises ``KafkaException`` for everything else, and for this after a while.
+    """
+    deadline = time.monotonic() + _COORDINATOR_SECONDS
+    while True:
+        try:
+            return call()
+        except KafkaException as error:
+            if error.args[0].code() not in _NO_COORDINATOR or time.monotonic() > deadline:
+                raise
+        time.sleep(0.2)
+
+
+def _described(admin: AdminClient, group: str) -> Any:
+    return admin.describe_consumer_groups([group], request_timeout=_ASK_SECONDS)[group].result()
+
+
 def _refuse_members(settings: Settings) -> None:
     groups = [settings.topic(name) for name in NAMES]
     config: dict[str, Any] = {"bootstrap.servers": settings.kafka_bootstrap, "error_cb": lambda error: None}
     admin = AdminClient(config)
     running = []
-    for name, future in admin.describe_consumer_groups(groups, request_timeout=_ASK_SECONDS).items():
+    for name in groups:
         try:
-            found = future.result()
+            found = coordinated(lambda name=name: _described(admin, name))  # type: ignore[misc]
         except KafkaException as error:
-            if error.args[0].code() == 69:  # GROUP_ID_NOT_FOUND, as newer brokers say
+            if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:  # as newer brokers say
                 continue
             raise failure(error.args[0]) from error
         if found.members or found.state not in (ConsumerGroupState.DEAD, ConsumerGroupState.EMPTY):
