@@ -24,6 +24,7 @@ from typing import Generic, Protocol, TypeVar
 from agents.positions import RawBatch, RawRecord
 from schemas.codec import Undecodable, decode_record
 from sinks.errors import FenceBehind, StoreAway
+from sinks.settings import Settings
 from sinks.sink import Sink
 from streams.records import Record, Spans, TopicPartition
 from streams.views import View
@@ -69,7 +70,8 @@ class Gauges(Protocol):
 
 @dataclass
 class Limits:
-    """How much poison halts an agent: ``consecutive`` records, or more than ``ratio`` of the last ``window``."""
+    """How much poison halts an agent: more than ``consecutive`` records in a row, or more than ``ratio`` of
+    ``window``."""
 
     consecutive: int = 100
     ratio: float = 0.5
@@ -78,17 +80,30 @@ class Limits:
     _seen: int = field(default=0, init=False)
     _bad: int = field(default=0, init=False)
 
-    def count(self, is_poison: bool) -> None:
-        """Count one record; raises ``PoisonFlood`` when there is too much poison."""
+    @classmethod
+    def of(cls, settings: Settings) -> Limits:
+        """The limits that ``settings`` name, with nothing counted yet."""
+        return cls(settings.poison_consecutive, settings.poison_ratio, settings.poison_window)
+
+    def count(self, is_poison: bool, topic: str) -> None:
+        """Count one record of ``topic``; raises ``PoisonFlood`` when there is too much poison."""
         self._run = self._run + 1 if is_poison else 0
         self._seen += 1
         self._bad += is_poison
         if self._run > self.consecutive:
-            raise PoisonFlood(f"{self._run} records in a row are poison: the topic's DLQ says what is wrong")
+            raise _flood(f"{self._run} records in a row are poison", topic, "POISON_CONSECUTIVE")
         if self._seen >= self.window:
             if self._bad > self.ratio * self._seen:
-                raise PoisonFlood(f"{self._bad} of the last {self._seen} records are poison")
+                what = f"{self._bad} of the last {self._seen} records are poison"
+                raise _flood(what, topic, "POISON_RATIO or POISON_WINDOW")
             self._seen = self._bad = 0
+
+
+def _flood(what: str, topic: str, settings: str) -> PoisonFlood:
+    return PoisonFlood(
+        f"{what}. `shutterlog dlq list --topic {topic}` says what is wrong with them; where all of them are meant to "
+        f"go to the DLQ, raise {settings}"
+    )
 
 
 @dataclass
@@ -147,11 +162,11 @@ class Delivery(Generic[Write]):
             try:
                 event = decode_record(raw.tp.topic, raw.key, raw.value)
             except Undecodable as poison:
-                self.limits.count(True)
+                self.limits.count(True, raw.tp.topic)
                 self.gauges.happened("poison")
                 await self._bury(batch, raw, str(poison), "", None)
             else:
-                self.limits.count(False)
+                self.limits.count(False, raw.tp.topic)
                 records.append(Record(raw.tp, raw.offset, raw.timestamp, event))
         return records
 
@@ -164,20 +179,20 @@ class Delivery(Generic[Write]):
             for record in records:
                 writes += await self._projected_alone(batch, record)
             return writes
-        for _ in records:
-            self.refusal_limits.count(False)
+        for record in records:
+            self.refusal_limits.count(False, record.tp.topic)
         return writes
 
     async def _projected_alone(self, batch: RawBatch, record: Record) -> list[Write]:
         try:
             writes = self.view.project([record])
         except Exception as refusal:
-            self.refusal_limits.count(True)
+            self.refusal_limits.count(True, record.tp.topic)
             self.gauges.happened("refused")
             raw = next(raw for raw in batch.records if (raw.tp, raw.offset) == (record.tp, record.offset))
             await self._bury(batch, raw, str(refusal), traceback.format_exc(), self.view.name)
             return []
-        self.refusal_limits.count(False)
+        self.refusal_limits.count(False, record.tp.topic)
         return writes
 
     async def _bury(self, batch: RawBatch, raw: RawRecord, error: str, stack: str, view: str | None) -> None:

@@ -18,7 +18,7 @@ import faust
 from faust.app.base import BootStrategy
 
 from agents import metrics
-from agents.delivery import Delivery, PoisonFlood
+from agents.delivery import Delivery, Limits, PoisonFlood
 from agents.group import Group
 from agents.kafka_source import AHEAD, KafkaSource
 from agents.positions import RawBatch
@@ -114,7 +114,8 @@ class Fed:
         """Open the sink of the live generation, waiting for stores that are away, and begin to read."""
         generation, sink = await self._open_live(stores)
         dead_letters = await stores.dead_letters()
-        self.delivery = Delivery(self.group.view, sink, self.source, dead_letters, self.gauges, pause)
+        limits = Limits.of(stores.settings), Limits.of(stores.settings)
+        self.delivery = Delivery(self.group.view, sink, self.source, dead_letters, self.gauges, pause, *limits)
         self.source.note = _note(generation)
         self.source.start(sink.fences, self.channel.put, die)
         self.following = asyncio.create_task(self._follow(stores, generation))

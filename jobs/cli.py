@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from jobs import cli_log, cli_views
+from jobs import cli_dlq, cli_log, cli_views
 
 if TYPE_CHECKING:
     from jobs.services.stack import Stack
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Shutterlog: the log is the database.", no_args_is_help=True, pretty_exceptions_enable=False)
 cli_views.register(app)
+app.add_typer(cli_dlq.dlq, name="dlq")
 
 BENCHES = ("fanout", "pipeline", "media", "freshness", "replay")
 

@@ -38,7 +38,7 @@ class DeadLetterLog:
         generations: Mapping[str, Generations],
         topics: Collection[str] = TOPICS,
         *,
-        moved: Moved = lambda read, of: None,
+        moved: Moved | None = None,
     ) -> DeadLetterBook:
         """The letters of ``topics`` (names without ``.dlq``) as they are now. ``generations`` are what
         ``sinks.generations.GenerationLog.read`` gives: they say which refusals a replay has made good.
@@ -47,7 +47,7 @@ class DeadLetterLog:
         """
         return fold(self._records(topics, moved), generations)
 
-    def _records(self, topics: Collection[str], moved: Moved) -> Iterable[DeadRecord]:
+    def _records(self, topics: Collection[str], moved: Moved | None) -> Iterable[DeadRecord]:
         settings = self._settings
         consumer = Consumer(
             {
@@ -66,8 +66,11 @@ class DeadLetterLog:
             names = [settings.topic(topic + DLQ_SUFFIX) for topic in topics]
             left = {(name, n) for name in names for n in range(self._partitions(consumer, names))}
             consumer.assign([KafkaPartition(name, n, 0) for name, n in left])
-            total = _total(consumer, left)
-            yield from self._to_end(consumer, left, lambda read: moved(read, total))
+            if moved is None:
+                yield from self._to_end(consumer, left, lambda read: None)
+            else:
+                total, tell = _total(consumer, left), moved
+                yield from self._to_end(consumer, left, lambda read: tell(read, total))
         except KafkaException as error:
             raise failure(error.args[0]) from error
         finally:

@@ -59,6 +59,13 @@ class Settings(BaseSettings):
     idle_call_seconds: float = 1.0
     stall_seconds: float = 60.0
     """The watchdog ends a worker whose lag grows while its position stands still this long."""
+    poison_consecutive: int = Field(default=100, ge=1)
+    """Records in a row that may be poison; with more, the view halts instead of emptying its topic into the DLQ. What
+    nobody can decode and what the view refuses are counted apart."""
+    poison_ratio: float = Field(default=0.5, gt=0, le=1)
+    """The share of ``poison_window`` records that may be poison; with more, the view halts. 1 for no such limit."""
+    poison_window: int = Field(default=200, ge=1)
+    """Records after which the share of poison among them is looked at, and counted anew."""
     session_timeout_ms: int = 6000
     metrics_port: int = 0
     """Port of the Prometheus endpoint of a worker; 0 picks a free one."""
