@@ -102,6 +102,10 @@ class _Reader:
         try:
             fields: Any = fastavro.schemaless_reader(body, self._writer_schema, self._reader_schema)
             event: Event = self._event(**fields) if self._flat else msgspec.convert(fields, self._event)
+        except (EOFError, IndexError) as error:
+            raise Undecodable(
+                f"{self._event.__name__}: the bytes end before the event does, or are none of its schema"
+            ) from error
         except Exception as error:  # whatever bytes can provoke in the library is about these bytes
             raise Undecodable(f"{self._event.__name__}: {type(error).__name__}: {error}") from error
         if body.tell() != len(value):
