@@ -113,7 +113,7 @@ class Fed:
     async def open(self, stores: Stores) -> None:
         """Open the sink of the live generation, waiting for stores that are away, and begin to read."""
         generation, sink = await self._open_live(stores)
-        dead_letters = await stores.dead_letters()
+        dead_letters = (await stores.dead_letters()).of(generation)
         limits = Limits.of(stores.settings), Limits.of(stores.settings)
         self.delivery = Delivery(self.group.view, sink, self.source, dead_letters, self.gauges, pause, *limits)
         self.source.note = _note(generation)
@@ -140,10 +140,11 @@ class Fed:
             while self.delivery is not None:
                 await self.flipped.wait()
                 live, sink = await self._open_live(stores)
+                dead_letters = (await stores.dead_letters()).of(live)
                 if live != generation:
                     generation = live
                     # At once, without an await in between: no batch of the old epoch reaches the new sink.
-                    self.delivery.sink = sink
+                    self.delivery.sink, self.delivery.dead_letters = sink, dead_letters
                     self.source.restart(sink.fences, _note(generation))
                     logger.info("%s: goes on in generation %d", self.group.name, generation)
         except Exception as error:

@@ -51,13 +51,23 @@ class Writes(Protocol):
 class DeadLetters:
     """The DLQ topics. ``clock_ms`` gives the time in ms since 1970."""
 
-    def __init__(self, producer: Writes, clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000) -> None:
+    def __init__(
+        self,
+        producer: Writes,
+        clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        generation: int | None = None,
+    ) -> None:
         self._producer = producer
         self._clock_ms = clock_ms
+        self._generation = generation
 
-    async def put(self, record: Raw, error: str, stack: str, view: str | None, generation: int | None = None) -> None:
-        """Keep ``record``, durably, before returning. ``view`` is None where nobody can decode it; ``generation`` is
-        the one of the view that refused it, where the caller knows.
+    def of(self, generation: int) -> DeadLetters:
+        """The same, for a caller that writes this generation of its view: only that one is tainted by what it
+        refuses."""
+        return DeadLetters(self._producer, self._clock_ms, generation)
+
+    async def put(self, record: Raw, error: str, stack: str, view: str | None) -> None:
+        """Keep ``record``, durably, before returning. ``view`` is None where nobody can decode it.
 
         Raises ``StoreAway``.
         Headers, all UTF-8: topic, partition, offset, error, stack, first_seen, last_seen (ms), tries, view (empty for
@@ -76,8 +86,8 @@ class DeadLetters:
             "tries": "1",
             "view": view or "",
         }
-        if generation is not None:
-            headers["generation"] = str(generation)
+        if view is not None and self._generation is not None:
+            headers["generation"] = str(self._generation)
         key, value = record.key, record.value
         if value is not None and len(value) > VALUE_LIMIT:
             headers["value_bytes"] = str(len(value))

@@ -12,6 +12,7 @@ from schemas.codec import encode
 from schemas.events import Event, Followed, Unfollowed
 from schemas.ids import MIN_ID
 from sinks.errors import FenceBehind, LogRemade, StoreAway
+from sinks.settings import Settings
 from streams.records import Record, Span, Spans, TopicPartition
 from streams.views import Refused, View
 
@@ -206,6 +207,17 @@ async def test_a_run_of_poison_may_span_batches_and_one_good_record_ends_it(worl
         await world.deliver(rotten(n))
     with pytest.raises(PoisonFlood, match="in a row"):
         await world.deliver(rotten(161))
+
+
+async def test_limits_are_settings_and_a_flood_says_which_and_where_to_look(world: World) -> None:
+    limits = Limits.of(Settings(poison_consecutive=3, poison_ratio=0.1, poison_window=10))
+    world.delivery.limits = limits
+    with pytest.raises(PoisonFlood, match=r"4 records in a row .*dlq list --topic graph.* raise POISON_CONSECUTIVE$"):
+        await world.deliver(*(rotten(n) for n in range(9)))
+    assert len(world.dead) == 3
+    world.delivery.limits = Limits.of(Settings(poison_ratio=0.1, poison_window=10))
+    with pytest.raises(PoisonFlood, match=r"2 of the last 10 .*dlq list --topic graph.* raise POISON_RATIO"):
+        await world.deliver(rotten(0), *(good(n) for n in range(1, 9)), rotten(9))
 
 
 async def test_a_flood_of_refusals_ends_the_worker(world: World) -> None:

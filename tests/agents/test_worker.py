@@ -87,7 +87,7 @@ async def test_poison_is_kept_in_the_dlq_and_holds_nobody_up(
     assert headers["error"]
     (refused,) = read_all(small, "graph.dlq")
     headers = headers_of(refused)
-    assert (headers["view"], headers["topic"]) == ("home_feed", "graph")
+    assert (headers["view"], headers["topic"], headers["generation"]) == ("home_feed", "graph", "1")
     assert (headers["partition"], headers["offset"]) == (str(refused_tp.partition), str(refused_at))
     assert "cannot follow themselves" in headers["error"]
 

@@ -58,6 +58,14 @@ async def test_a_dead_letter_is_the_record_and_what_is_known_of_it() -> None:
     }
 
 
+async def test_a_refusal_says_which_generation_it_taints() -> None:
+    box = Box()
+    letters = DeadLetters(box).of(3)
+    await letters.put(Poison(POSTS, 0, b"k", b""), "refused", "", "posts")
+    await letters.put(Poison(POSTS, 1, b"k", b""), "bad", "", None)
+    assert [(record.headers or {}).get("generation") for record in box.records] == [b"3", None]
+
+
 @pytest.mark.parametrize(("key", "value"), [(None, None), (None, b""), (b"", None)])
 async def test_missing_keys_and_values_stay_missing(key: bytes | None, value: bytes | None) -> None:
     box = Box()

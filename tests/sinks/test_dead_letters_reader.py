@@ -36,7 +36,7 @@ async def test_every_letter_of_every_partition_is_read(settings: Settings) -> No
             for offset in range(20):
                 await box.put(Poison(graph, offset, b"%d" % offset, b"\xff"), "garbage", "", None)
             await box.put(Poison(graph, 3, b"3", b"\xff"), "garbage again", "", None)
-            await box.put(Poison(posts, 4, None, b"x"), "refused", "Traceback", "posts", 2)
+            await box.of(2).put(Poison(posts, 4, None, b"x"), "refused", "Traceback", "posts")
             await producer.write([Outgoing("posts.dlq", None, b"somebody else's")])
         heard: list[tuple[int, int]] = []
         book = await asyncio.to_thread(log.read, {}, moved=lambda read, of: heard.append((read, of)))
