@@ -7,7 +7,7 @@ import time
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message
+from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as KafkaPartition
 
 from schemas.codec import Undecodable, decode_record
@@ -45,6 +45,7 @@ class ReplayLog:
         """The last offset handed out of each partition."""
         self.at_end: set[TopicPartition] = set()
         """The partitions whose end was reached since they were placed: all that was there then was handed out."""
+        self._placed: dict[tuple[str | None, int | None], TopicPartition] = {}
         self._spoke = time.monotonic()
         self._consumer = Consumer(
             {
@@ -79,6 +80,7 @@ class ReplayLog:
             if fence + 1 < starts[tp]:
                 raise LogRemade(f"{tp} begins at offset {starts[tp]}, but replay needs it from {fence + 1} on")
         self.position = dict(fences)
+        self._placed = {(self._settings.topic(tp.topic), tp.partition): tp for tp in fences}
         self.at_end = set()
         self._spoke = time.monotonic()
         self._consumer.assign(
@@ -98,37 +100,34 @@ class ReplayLog:
             raise StoreAway(f"Kafka gave no record for {STALLED_SECONDS:.0f} s")
         records: list[Record] = []
         poison: list[Poison] = []
-        before: dict[TopicPartition, int] = {}
-        count = 0
+        last: dict[TopicPartition, int] = {}
+        events = 0
         for message in messages:
-            tp, offset = self._place_of(message)
-            if message.error() is not None:
-                self._judge(tp, message.error())
+            tp = self._placed.get((message.topic(), message.partition()))
+            offset, error = message.offset(), message.error()
+            if tp is None or offset is None:
+                raise StoreAway(f"Kafka: {error}")
+            if error is not None:
+                self._judge(tp, error)
                 self.at_end.add(tp)
-                offset -= 1  # it names the next offset to come; what was before it may have been markers
-                if offset > self.position[tp]:
-                    before.setdefault(tp, self.position[tp])
-                    self.position[tp] = offset
+                # It names the next offset to come; what was before it may have been markers.
+                if offset - 1 > last.get(tp, self.position[tp]):
+                    last[tp] = offset - 1
                 continue
-            before.setdefault(tp, self.position[tp])
-            self.position[tp] = offset
-            count += 1
+            last[tp] = offset
+            events += 1
             try:
                 event = decode_record(tp.topic, message.key(), message.value())
-            except Undecodable as error:
-                poison.append(Poison(tp, offset, False, str(error)))
+            except Undecodable as unreadable:
+                poison.append(Poison(tp, offset, False, str(unreadable)))
             else:
                 records.append(Record(tp, offset, message.timestamp()[1], event))
-        return Taken(records, poison, {tp: Span(prior, self.position[tp]) for tp, prior in before.items()}, count)
+        spans = {tp: Span(self.position[tp], reached) for tp, reached in last.items()}
+        self.position.update(last)
+        return Taken(records, poison, spans, events)
 
-    def _place_of(self, message: Message) -> tuple[TopicPartition, int]:
-        topic, partition, offset = message.topic(), message.partition(), message.offset()
-        if topic is None or partition is None or offset is None:
-            raise StoreAway(f"Kafka: {message.error()}")
-        return TopicPartition(topic.removeprefix(self._settings.topic_prefix), partition), offset
-
-    def _judge(self, tp: TopicPartition, error: KafkaError | None) -> None:
-        if error is None or error.code() == KafkaError._PARTITION_EOF:
+    def _judge(self, tp: TopicPartition, error: KafkaError) -> None:
+        if error.code() == KafkaError._PARTITION_EOF:
             return
         if error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
             raise LogRemade(f"{tp}: the log has no such offset: {error.str()}")

@@ -149,7 +149,8 @@ async def test_killed_at_any_moment_it_goes_on(world: ReplayWorld, view: str, tm
     async with Producer(world.settings) as producer:
         await producer.produce_many(more(1500, seed=2))
     with worker_processes(tmp_path) as workers:
-        worker = workers.start(world.settings, view)
+        # Past its floor a feed goes on in the other views.
+        worker = workers.start(world.settings, *dict.fromkeys((view, "posts", "user_posts")))
         for words in MOMENTS:
             if words == "loading generation" and view != "home_feed":
                 continue
@@ -169,8 +170,8 @@ async def test_killed_at_any_moment_it_goes_on(world: ReplayWorld, view: str, tm
 async def test_readers_see_no_gap_while_people_write(world: ReplayWorld, workers: Workers) -> None:
     """Everybody's feed is read all the time, of the generation that is live then: no post that it showed once, and that
     nobody took away, is ever missing."""
-    worker = workers.start(world.settings, "home_feed")
-    await worker.says("assigned")
+    worker = workers.start(world.settings, "home_feed", "posts", "user_posts")
+    await worker.says("home_feed: assigned")
     log = GenerationLog(world.settings)
     done = asyncio.Event()
     reads = 0
