@@ -48,7 +48,7 @@ KEYS_FOLDER = "keys"
 SEGMENT_RECORDS = 100_000
 SEGMENT_BYTES = 64 * 1024 * 1024
 """Of keys, values and headers, before compression. Memory holds a block of a segment; this bounds what a kill costs."""
-_SAVE_SECONDS = 5.0
+_SAVE_SECONDS = 1.0
 
 
 @dataclass
@@ -283,7 +283,9 @@ def _manifest(settings: Settings, folder: Path) -> Manifest:
 
 
 def _differing(known: Mapping[str, str], ids: Mapping[str, str]) -> list[str]:
-    return [f"{name} had the id {known[name]}, now {ids[name]}" for name in known if ids.get(name) != known[name]]
+    others = [name for name in known if ids.get(name) != known[name]]
+    shown = [f"{name} had the id {known[name]}, now {ids.get(name, 'none')}" for name in others[:2]]
+    return [*shown, f"and {len(others) - 2} more"] if len(others) > 2 else shown
 
 
 def _ours(path: Path) -> bool:

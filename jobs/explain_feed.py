@@ -7,15 +7,13 @@ the log itself: the last word on a relation stands in the partition of who is fo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, closing
+from collections.abc import AsyncIterator, Collection
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
 
-from jobs.backup_log import LogSource
+from jobs.explain_log import last_word, post_in_log
+from jobs.explain_report import Reason, Report, Why, place
 from jobs.verify_log import committed
-from schemas.codec import Undecodable, decode
-from schemas.events import Followed, PostDeleted, PostPublished, PostRejected, PostSubmitted, Unfollowed
 from schemas.ids import MAX_ID
 from sinks.cassandra import Cassandra
 from sinks.consistency import Fences
@@ -28,88 +26,11 @@ from sinks.posts import PostReader
 from sinks.redis import connect
 from sinks.settings import Settings
 from streams.publishing import PUBLISHER
-from streams.records import TopicPartition
 from streams.views import Mark
-
-Why = Literal[
-    "pushed",
-    "pulled",
-    "cassandra",
-    "hidden",
-    "unknown",
-    "deleted",
-    "rejected",
-    "processing",
-    "not_followed",
-    "late",
-    "difference",
-]
-"""The first three are of posts that are shown; ``difference`` is of one that should be, and is not."""
 
 
 class UnknownPerson(LookupError):
     """Nobody has this name."""
-
-
-class Reason(NamedTuple):
-    """Why a post is in the feed, or is not. ``marks`` are the places in the log that say so, by what they say."""
-
-    post_id: int
-    author_id: int | None
-    shown: bool
-    why: Why
-    sentence: str
-    marks: dict[str, Mark]
-
-    def to_json(self) -> dict[str, Any]:
-        """As ``--json`` prints it."""
-        return {
-            "post_id": str(self.post_id),
-            "author_id": None if self.author_id is None else str(self.author_id),
-            "shown": self.shown,
-            "why": self.why,
-            "sentence": self.sentence,
-            "log": {what: place(mark) for what, mark in self.marks.items()},
-        }
-
-
-@dataclass
-class Report:
-    """A feed, explained. ``floor`` is 0 where Redis holds all of it."""
-
-    user_id: int
-    generation: int
-    floor: int = 0
-    asleep: bool = False
-    reasons: list[Reason] = field(default_factory=list)
-
-    @property
-    def differences(self) -> int:
-        """Posts that should be there and are not."""
-        return sum(reason.why == "difference" for reason in self.reasons)
-
-    def to_json(self) -> dict[str, Any]:
-        """What ``--json`` prints."""
-        return {
-            "user_id": str(self.user_id),
-            "generation": self.generation,
-            "floor": str(self.floor),
-            "asleep": self.asleep,
-            "differences": self.differences,
-            "posts": [reason.to_json() for reason in self.reasons],
-        }
-
-    def lines(self) -> Iterator[str]:
-        """The report for people."""
-        rest = "it is asleep: all of it comes from Cassandra" if self.asleep else f"its floor is {self.floor}"
-        yield f"feed of {self.user_id}, generation {self.generation}; {rest}"
-        for reason in self.reasons:
-            yield f"{'+' if reason.shown else '-'} {reason.post_id} {reason.sentence}"
-
-
-def place(mark: Mark) -> str:
-    """A place in the log: ``topic-partition@offset``."""
-    return f"{mark.tp}@{mark.offset}"
 
 
 def explain(settings: Settings, who: str, post_id: int | None = None, limit: int = 20) -> Report:
@@ -228,17 +149,17 @@ class _Explanation:
             )
         if post.published is None:
             return await self._unpublished(post)
-        relation = await asyncio.to_thread(
-            _relation, self.settings, self.user, self.evidence.partition("graph", author), author
+        last = await asyncio.to_thread(
+            last_word, self.settings, self.user, self.evidence.partition("graph", author), author
         )
-        if relation is None or not relation[0]:
-            how = f"unfollowed at {place(relation[1])}" if relation else "and was never followed"
-            marks = {"unfollowed": relation[1]} if relation else {}
+        if last is None or not last[0]:
+            how = f"unfollowed at {place(last[1])}" if last else "and was never followed"
+            marks = {"unfollowed": last[1]} if last else {}
             hidden = post_id in self.skeleton.ids
             rules = "; it still stands in the list, and the rules hide it" if hidden else ""
             sentence = f"by {author}, who is not followed: {how}{rules}"
             return self._reason(post_id, author, "hidden" if hidden else "not_followed", sentence, marks)
-        marks = {"followed": relation[1], "published": post.published}
+        marks = {"followed": last[1], "published": post.published}
         view = "follows" if post_id in self.skeleton.ids or post_id <= self.skeleton.floor else "home_feed"
         return await self._behind(post, view, marks)
 
@@ -283,7 +204,7 @@ class _Explanation:
         )
 
     async def _unknown(self, post_id: int) -> Reason:
-        found = await asyncio.to_thread(_post_in_log, self.settings, post_id)
+        found = await asyncio.to_thread(post_in_log, self.settings, post_id)
         if found is None:
             return self._reason(post_id, None, "unknown", "there is no such post in the log", {})
         author, mark = found
@@ -303,39 +224,3 @@ class _Explanation:
 
 def _published(post: PostEvidence) -> str:
     return f"published at {place(post.published)}" if post.published else "published"
-
-
-def _relation(settings: Settings, follower: int, tp: TopicPartition, followee: int) -> tuple[bool, Mark] | None:
-    """The log's last word on whether ``follower`` follows ``followee``, and where it stands."""
-    found: tuple[bool, Mark] | None = None
-    key = b"%d" % followee
-    for offset, event in _events(settings, tp, key):
-        if isinstance(event, Followed | Unfollowed) and event.follower_id == follower:
-            found = isinstance(event, Followed), Mark(tp, offset)
-    return found
-
-
-def _post_in_log(settings: Settings, post_id: int) -> tuple[int, Mark] | None:
-    """Who submitted or published the post, or deleted it, and where that stands first."""
-    for partition in range(settings.partitions):
-        tp = TopicPartition("posts", partition)
-        for offset, event in _events(settings, tp, None):
-            if (
-                isinstance(event, PostSubmitted | PostPublished | PostRejected | PostDeleted)
-                and event.post_id == post_id
-            ):
-                return event.author_id, Mark(tp, offset)
-    return None
-
-
-def _events(settings: Settings, tp: TopicPartition, key: bytes | None) -> Iterator[tuple[int, Any]]:
-    """The events of one partition (of one key of it), with their offsets."""
-    with closing(LogSource(settings)) as source:
-        start, end = source.starts([tp.topic])[tp], source.ends([tp.topic])[tp]
-        with closing(source.read(tp, start, end)) as records:
-            for kept in records:
-                if key is None or kept.key == key:
-                    try:
-                        yield kept.offset, decode(kept.value)
-                    except Undecodable:
-                        continue

@@ -11,7 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 from jobs.cli import app
-from jobs.explain_feed import Reason, Report, UnknownPerson, explain
+from jobs.explain_feed import UnknownPerson, explain
+from jobs.explain_report import Reason, Report
 from jobs.provision import provision
 from schemas.events import (
     Event,
