@@ -107,7 +107,7 @@ class Resolver:
             now = self._clock_ms()
             self._write(
                 [
-                    _resolving(Resolved(one.letter.id, Resolution("redriven", now, f"{tp}@{offset}")))
+                    resolving(Resolved(one.letter.id, Resolution("redriven", now, f"{tp}@{offset}")))
                     for one, (tp, offset) in zip(repairs, written, strict=True)
                 ]
             )
@@ -117,7 +117,7 @@ class Resolver:
         """Resolve ``letters`` without a repair, in one transaction."""
         now = self._clock_ms()
         with self._transaction():
-            self._write([_resolving(Resolved(one.id, Resolution("purged", now))) for one in letters])
+            self._write([resolving(Resolved(one.id, Resolution("purged", now))) for one in letters])
 
     def delete(self, prefixes: Mapping[TopicPartition, Sequence[Place]]) -> int:
         """Delete these prefixes of DLQ partitions (``deletable`` gives them); returns how many records that are.
@@ -127,7 +127,7 @@ class Resolver:
         carried = [place.resolved for prefix in prefixes.values() for place in prefix if place.resolved is not None]
         if carried:
             with self._transaction():
-                self._write([_resolving(one) for one in carried])
+                self._write([resolving(one) for one in carried])
         admin = AdminClient({"bootstrap.servers": self._settings.kafka_bootstrap})
         before = [
             KafkaPartition(self._settings.topic(tp.topic), tp.partition, prefix[-1].offset + 1)
@@ -204,7 +204,8 @@ def deletable(book: DeadLetterBook) -> dict[TopicPartition, list[Place]]:
     return {tp: prefix for tp, prefix in prefixes.items() if any(place.letter for place in prefix)}
 
 
-def _resolving(resolved: Resolved) -> Outgoing:
+def resolving(resolved: Resolved) -> Outgoing:
+    """The record that resolves a letter, as the DLQ holds it."""
     letter: LetterId = resolved.letter
     headers = {
         "resolution": resolved.resolution.how,
