@@ -16,9 +16,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from jobs.bench_scene import AT, Scene, middle, opened
-from jobs.replay import drop_generation, replay
+from jobs.replay import replay
 from jobs.replay_report import Wishes
-from jobs.replay_views import VIEWS, ReplayStores
+from jobs.replay_views import VIEWS, ReplayStores, drop_generation
 from jobs.services.programs import AGENTS
 from schemas.events import (
     AccountRegistered,

@@ -8,30 +8,29 @@ stores with its fences (and, for feeds in bulk, in a checkpoint), and which gene
 from __future__ import annotations
 
 import asyncio
-import gc
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import uvloop
 from rich.progress import Progress
 
 from jobs.replay_comparison import comparison_of
-from jobs.replay_engine import Applying, Following, Pace, reached
+from jobs.replay_engine import Applying, Following, Pace, reached, seldom_collecting
 from jobs.replay_flip import Flip
+from jobs.replay_halves import is_worthwhile, other_half
 from jobs.replay_plan import chosen_to_roll_back
 from jobs.replay_progress import Said, progress_bar
 from jobs.replay_report import ReplayReport, Wishes
-from jobs.replay_views import VIEWS, ReplayStores, view_named
+from jobs.replay_views import VIEWS, ReplayStores, drop_generation, view_named
 from jobs.verify_differences import Differences
 from sinks.errors import LogRemade
-from sinks.generation_tables import drop as drop_tables
 from sinks.generations import Generation, GenerationLog, Generations, now_ms
-from sinks.home_feed_keys import HomeFeedKeys
+from sinks.home_feed_bulk import BulkHomeFeedSink
 from sinks.replay_poison import PoisonBook
 from sinks.settings import Settings
-from sinks.sink import BulkSink, Sink
+from sinks.sink import Sink
 from sinks.view_leases import ViewLease
 from sinks.view_tables import make_tables
 from streams.records import TopicPartition
@@ -87,27 +86,6 @@ async def at_work(settings: Settings, view: View[Any], what: str) -> AsyncIterat
         await make_tables(stores.cassandra, view.name, generations.live)
         async with ViewLease(stores.cassandra, view.name, what) as lease:
             yield stores, lease
-
-
-@asynccontextmanager
-async def seldom_collecting() -> AsyncIterator[None]:
-    """Python's collector looks for cycles after so many new objects; events and writes are millions, and make none.
-    With its own thresholds a build took 1.4 times the CPU time."""
-    before = gc.get_threshold()
-    gc.set_threshold(200_000, 50, 100)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
-
-
-async def drop_generation(stores: ReplayStores, view: View[Any], number: int) -> list[str]:
-    """Remove what a generation holds; what was removed, for people. Nobody may point to it any more."""
-    removed = await drop_tables(stores.cassandra, view.name, number)
-    if view.name == "home_feed":
-        removed = [f"{await HomeFeedKeys(stores.redis, number).unlink():,} keys"]
-        stores.forget_checkpoint(view, number)
-    return removed
 
 
 class Replay:
@@ -194,12 +172,24 @@ class Replay:
         every = await asyncio.to_thread(self._stores.topics.ends)
         ends = {tp: every[tp] for tp in self._partitions}
         sink: Sink[Any] = bulk or self._stores.building_sink(self._view, number)
+        at = await sink.fences(self._partitions)
+        left = sum(max(end - at[tp], 0) for tp, end in ends.items())
+        verb = "goes on" if self._report.resumed else "begins"
+        self._said.line(f"building generation {number} {verb}: {left:,} events")
         with self._step("build"):
-            async with seldom_collecting(), self._applying(sink, BUILD_EVENTS) as applying:
-                left = sum(max(end - applying.applied[tp], 0) for tp, end in ends.items())
-                verb = "goes on" if self._report.resumed else "begins"
-                self._said.line(f"building generation {number} {verb}: {left:,} events")
-                await self._read(applying, ends, left, bulk)
+            mine, others = self._partitions, dict[TopicPartition, int]()
+            if bulk is not None and is_worthwhile(left, self._pace.rate):
+                mine = self._partitions[0::2]
+                others = {tp: ends[tp] for tp in self._partitions[1::2]}
+            async with AsyncExitStack() as stack:
+                await stack.enter_async_context(seldom_collecting())
+                half: asyncio.Task[None] | None = None
+                if bulk is not None and others:
+                    half = await stack.enter_async_context(
+                        other_half(self._settings, bulk, self._book, others, self._heard)
+                    )
+                applying = await stack.enter_async_context(self._applying(sink, BUILD_EVENTS, mine))
+                await self._read(applying, ends, left, bulk, half)
         if bulk is not None:
             with self._step("load"):
                 self._said.line(f"loading generation {number}")
@@ -207,19 +197,32 @@ class Replay:
                 await bulk.load(lambda done, of: self._said.done(task, done, of))
 
     async def _read(
-        self, applying: Applying, ends: dict[TopicPartition, int], left: int, bulk: BulkSink[Any] | None
+        self,
+        applying: Applying,
+        ends: dict[TopicPartition, int],
+        left: int,
+        bulk: BulkHomeFeedSink | None,
+        half: asyncio.Task[None] | None,
     ) -> None:
         task = self._said.task("building")
         checkpoint = time.monotonic() + CHECKPOINT_SECONDS
-        while not applying.has_built(ends):
-            await applying.step()
+        while not applying.has_built(ends) or (half is not None and not half.done()):
+            if applying.has_built(ends) and half is not None:
+                await asyncio.wait([half], timeout=_LOOK_SECONDS)
+            else:
+                await applying.step()
+            if half is not None and half.done():
+                half.result()
             self._lease.check()
-            self._said.done(task, min(applying.events, left), left)
+            self._said.done(task, min(applying.events + self._report.events, left), left)
             if bulk is not None and time.monotonic() > checkpoint:
                 await bulk.checkpoint()
                 checkpoint = time.monotonic() + CHECKPOINT_SECONDS
         self._said.done(task, left, left)
         self._report.events += applying.events
+
+    def _heard(self, events: int) -> None:
+        self._report.events += events
 
     async def _caught_up(self, following: Following) -> None:
         """Until less than one batch of the live agents is left."""
@@ -272,13 +275,14 @@ class Replay:
 
     # -- what steps stand on ------------------------------------------------------------------------------------------
 
-    def _applying(self, sink: Sink[Any], most: int) -> Applying:
-        return Applying(self._settings, self._view, sink, self._book, most=most, pace=self._pace)
+    def _applying(self, sink: Sink[Any], most: int, partitions: list[TopicPartition]) -> Applying:
+        return Applying(self._settings, self._view, sink, self._book, most=most, pace=self._pace, partitions=partitions)
 
     @asynccontextmanager
     async def _followed(self, number: int) -> AsyncIterator[Following]:
         """``number`` kept up with the log by the live sink."""
-        async with self._applying(self._stores.live_sink(self._view, number), self._settings.batch_events) as applying:
+        sink, most = self._stores.live_sink(self._view, number), self._settings.batch_events
+        async with self._applying(sink, most, self._partitions) as applying:
             async with Following(applying) as following:
                 yield following
             self._report.events += applying.events

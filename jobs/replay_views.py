@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any, Self
 
 from sinks.cassandra import Cassandra
+from sinks.generation_tables import drop as drop_tables
 from sinks.home_feed import HomeFeedSink
 from sinks.home_feed_buckets import RedisBuckets
 from sinks.home_feed_bulk import BulkHomeFeedSink
+from sinks.home_feed_keys import HomeFeedKeys
 from sinks.redis import Redis, connect
 from sinks.settings import Settings
-from sinks.sink import BulkSink, Sink
+from sinks.sink import Sink
 from sinks.tables import TableSink, uncovered
 from sinks.topics import Topics
 from streams.accounts import ACCOUNTS
@@ -106,7 +108,7 @@ class ReplayStores:
         """The sink that builds a generation fastest before anybody reads it."""
         return self.bulk_sink(view, generation) or UncoveredRows(self.cassandra, view.name, generation, self.topic_ids)
 
-    def bulk_sink(self, view: View[Any], generation: int) -> BulkSink[Any] | None:
+    def bulk_sink(self, view: View[Any], generation: int) -> BulkHomeFeedSink | None:
         """The sink that keeps what it builds until it is loaded; None for a view that has none."""
         if view is not HOME_FEED:
             return None
@@ -128,3 +130,12 @@ class ReplayStores:
 
     def _checkpoint(self, view: View[Any], generation: int) -> Path:
         return self.settings.shutterlog_home / "replay" / f"{self.settings.topic_prefix}{view.name}-{generation}"
+
+
+async def drop_generation(stores: ReplayStores, view: View[Any], number: int) -> list[str]:
+    """Remove what a generation holds; what was removed, for people. Nobody may point to it any more."""
+    removed = await drop_tables(stores.cassandra, view.name, number)
+    if view.name == "home_feed":
+        removed = [f"{await HomeFeedKeys(stores.redis, number).unlink():,} keys"]
+        stores.forget_checkpoint(view, number)
+    return removed

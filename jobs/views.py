@@ -11,8 +11,8 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as KafkaPartition
 
-from jobs.replay import at_work, drop_generation
-from jobs.replay_views import VIEWS, ReplayStores, stores_of, view_named
+from jobs.replay import at_work
+from jobs.replay_views import VIEWS, ReplayStores, drop_generation, stores_of, view_named
 from jobs.replay_workers import Workers
 from sinks.dead_letters_fold import DeadLetterBook
 from sinks.dead_letters_reader import DeadLetterLog

@@ -61,19 +61,17 @@ class BulkHomeFeedSink:
         fences = columns.fences
         if any(fences.get(tp, -1) < span.prior for tp, span in spans.items()):
             raise FenceBehind({tp: fences.get(tp, -1) for tp in spans})
-        follow, post = columns.follows.append, columns.posts.append
-        for write in writes:
-            tp, offset = write.mark
-            if offset <= fences.get(tp, -1):
-                continue
-            if isinstance(write, Follow | Unfollow):
-                follow(write.follower if isinstance(write, Follow) else -write.follower)
-                follow(write.followee)
-            else:
-                post(write.post if isinstance(write, FanOut) else -write.post)
-                post(write.author)
+        packed([write for write in writes if write.mark.offset > fences.get(write.mark.tp, -1)], columns)
         for tp, span in spans.items():
             fences[tp] = max(span.last, fences.get(tp, -1))
+
+    async def extend(self, more: Columns) -> None:
+        """``apply`` of what another process has ``packed``: everything between the fences here and those of ``more``.
+        Nobody else may apply what stands in the partitions that ``more`` names."""
+        columns = await self._kept()
+        columns.follows.extend(more.follows)
+        columns.posts.extend(more.posts)
+        columns.fences.update(more.fences)
 
     async def checkpoint(self) -> None:
         """As in ``BulkSink``; nothing without a folder. Raises OSError."""
@@ -154,3 +152,15 @@ class BulkHomeFeedSink:
                 pipeline.hset(self._shape.prefix(bucket) + b"history", mapping=history)
                 pipeline.hset(self._shape.prefix(bucket) + b"fences", mapping=values)
             await pipeline.execute()
+
+
+def packed(writes: Sequence[FeedWrite], columns: Columns) -> None:
+    """Append ``writes`` to ``columns``."""
+    follow, post = columns.follows.append, columns.posts.append
+    for write in writes:
+        if isinstance(write, Follow | Unfollow):
+            follow(write.follower if isinstance(write, Follow) else -write.follower)
+            follow(write.followee)
+        else:
+            post(write.post if isinstance(write, FanOut) else -write.post)
+            post(write.author)
