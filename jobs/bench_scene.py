@@ -197,7 +197,7 @@ async def opened(settings: Settings, people: int = PEOPLE) -> AsyncIterator[Scen
     with tempfile.TemporaryDirectory(prefix="shutterlog-bench-") as folder:
         try:
             await asyncio.to_thread(topics.provision)
-            yield Scene(own, client, Path(folder), people)
+            yield Scene(own.model_copy(update={"shutterlog_home": Path(folder)}), client, Path(folder), people)
         finally:
             await client.flushdb()
             await client.aclose()
