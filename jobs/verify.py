@@ -1,7 +1,8 @@
 """``shutterlog verify``: every view against an independent fold of the log, at the same end offsets.
 
 First the emitters must have said all that the log asks of them, then the views must have come to the log's end. What
-then differs is looked at again, over a later end of the log, and only what still differs is reported.
+then differs is looked at again, over a later end of the log, until what differs stays the same, and only that is reported:
+beside a busy log every look finds feeds that are further than the fold.
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ EMITTERS: dict[str, tuple[str, ...]] = {"media": ("media",), "publisher": ("post
 OWED: dict[str, Callable[[Fold], Accounting]] = {"media": renderings, "publisher": publications}
 NAMES = (*SOURCES, *EMITTERS)
 
+_LOOKS = 4
 _SECOND_LOOK_SECONDS = 1.0
 _SECOND_PATIENCE_SECONDS = 5.0
 _ROUNDS = 20
@@ -159,12 +161,16 @@ class _Verification:
 
     async def run(self, wanted: Collection[str]) -> Report:
         report = Report(views=await self._look(wanted))
-        again = [name for name, found in report.views.items() if found.total]
-        if again:
+        for _ in range(_LOOKS - 1):
+            again = {name: found.total for name, found in report.views.items() if found.total}
+            if not again:
+                break
             await asyncio.sleep(_SECOND_LOOK_SECONDS)
             self._patience = min(self._patience, _SECOND_PATIENCE_SECONDS)
             for name, later in (await self._look(again)).items():
                 report.views[name] = report.views[name].still(later)
+            if all(report.views[name].total == total for name, total in again.items()):
+                break  # what stays is wrong; what is only on its way is another at each look
         for name, found in report.views.items():
             await remember(self._cassandra, name, self._generation(name), found.checked, found.total)
         report.events, report.undecodable = self._fold.counts.total(), self._reader.undecodable

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-REMEMBERED = 10_000
+REMEMBERED = 1_000_000
+"""Subjects, some hundred bytes each. Under load a look finds a hundred thousand that are only on their way, and has to
+remember them: what the next look finds again is wrong."""
 
 
 @dataclass

@@ -104,12 +104,9 @@ class FeedComparison:
         for person in expected.keys() | held.keys():
             self.differences.checked += 1
             should, has = expected.get(person, set()), held.get(person, set())
-            if should != has:
-                self.differences.add(
-                    (what, person),
-                    f"{what} of {person}: {len(should - has)} missing, {len(has - should)} too many, "
-                    f"such as {min(should ^ has)}",
-                )
+            for other in sorted(should ^ has):
+                wrong = "is missing" if other in should else "should not be there"
+                self.differences.add((what, person, other), f"{what} of {person}: {other} {wrong}")
 
     async def _timelines(self, scan: HomeFeedScan) -> None:
         authors = sorted({post.author_id for post in self.fold.posts.values()})
