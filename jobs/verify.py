@@ -1,8 +1,8 @@
 """``shutterlog verify``: every view against an independent fold of the log, at the same end offsets.
 
 First the emitters must have said all that the log asks of them, then the views must have come to the log's end. What
-then differs is looked at again, over a later end of the log, until what differs stays the same, and only that is reported:
-beside a busy log every look finds feeds that are further than the fold.
+then differs is looked at again, over a later end of the log, until what differs stays the same, and only that is
+reported: beside a busy log every look finds feeds that are further than the fold.
 """
 
 from __future__ import annotations
