@@ -187,6 +187,24 @@ class PostDeleted(Event, frozen=True, kw_only=True):
     author_id: int
 
 
+class PostLiked(Event, frozen=True, kw_only=True):
+    """The actor likes a post. Again, or one's own post: as good as any."""
+
+    TOPIC = "engagement"
+    KEY = "post_id"
+    post_id: int
+    author_id: int
+
+
+class PostUnliked(Event, frozen=True, kw_only=True):
+    """The actor no longer likes a post, whether or not they did."""
+
+    TOPIC = "engagement"
+    KEY = "post_id"
+    post_id: int
+    author_id: int
+
+
 class UploadFailed(Event, frozen=True, kw_only=True):
     """A notice to ``recipient_id``: their file was refused. ``post_id`` is 0 where no post waited for it."""
 
@@ -213,6 +231,8 @@ EVENTS: tuple[type[Event], ...] = (
     PostRejected,
     PostEdited,
     PostDeleted,
+    PostLiked,
+    PostUnliked,
     UploadFailed,
 )
 TOPICS: tuple[str, ...] = tuple(dict.fromkeys(event.TOPIC for event in EVENTS))

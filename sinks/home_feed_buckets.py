@@ -11,13 +11,12 @@ deleted posts. Of no generation: ``seen:{5}``, when its people were last seen.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.resources import files
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
-from redis.exceptions import NoScriptError
 
 from sinks.redis import Redis, reaching_redis
+from sinks.scripts import ScriptCall, Scripts, joined
 from streams.records import Spans
 
 Word = int | str
@@ -74,11 +73,6 @@ class Buckets(Protocol):
         """For each bucket, ``pass:field`` → (offset, topic id)."""
 
 
-def _script(name: str) -> str:
-    lua = files("sinks.lua")
-    return (lua / "fenced.lua").read_text() + (lua / f"{name}.lua").read_text()
-
-
 class RedisBuckets:
     """``Buckets`` on one Redis, or on one node of many."""
 
@@ -89,42 +83,17 @@ class RedisBuckets:
         self._topic_ids = topic_ids
         self._prefixes = [f"hf{generation}:{{{bucket}}}:" for bucket in range(buckets)]
         self._bounds = (cap, slack)
-        self._scripts = {
-            STATE: _script("home_feed_state"),
-            PUSH: _script("home_feed_push"),
-            SLEEP: _script("home_feed_sleep"),
-        }
-        self._digests: dict[str, str] = {}
+        names = {STATE: "home_feed_state", PUSH: "home_feed_push", SLEEP: "home_feed_sleep"}
+        self._scripts = Scripts(redis, {which: joined("fenced", name) for which, name in names.items()})
 
     async def call(self, calls: Sequence[Call]) -> list[Reply]:
-        async with reaching_redis():
-            if not self._digests:
-                await self._load()
-            replies = await self._evaluate(calls)
-            if any(isinstance(reply, NoScriptError) for reply in replies):
-                # A restarted Redis has forgotten its scripts. Those calls did nothing; the fences make repeating
-                # the others harmless, but their answers would be lost, so only the refused ones are made again.
-                await self._load()
-                refused = [n for n, reply in enumerate(replies) if isinstance(reply, Exception)]
-                for n, reply in zip(refused, await self._evaluate([calls[n] for n in refused]), strict=True):
-                    replies[n] = reply
-        for reply in replies:
-            if isinstance(reply, Exception):
-                async with reaching_redis():
-                    raise reply
-        return [_reply(reply) for reply in replies]
-
-    async def _load(self) -> None:
-        for which, text in self._scripts.items():
-            self._digests[which] = await self._redis.script_load(text)
-
-    async def _evaluate(self, calls: Sequence[Call]) -> list[Any]:
-        pipeline = self._redis.pipeline(transaction=False)
-        for call in calls:
-            fences = self._prefixes[call.bucket] + "fences"
-            head, writes = self._head(call), _array(call.writes)
-            pipeline.execute_command("EVALSHA", self._digests[call.which], 1, fences, head, writes)
-        return await pipeline.execute(raise_on_error=False)
+        answers = await self._scripts.run(
+            [
+                ScriptCall(call.which, self._prefixes[call.bucket] + "fences", (self._head(call), array(call.writes)))
+                for call in calls
+            ]
+        )
+        return [_reply(answer) for answer in answers]
 
     def _head(self, call: Call) -> bytes:
         spans: list[Word] = []
@@ -153,18 +122,23 @@ class RedisBuckets:
         ]
 
     async def fences(self) -> list[dict[str, tuple[int, str]]]:
-        async with reaching_redis():
-            pipeline = self._redis.pipeline(transaction=False)
-            for prefix in self._prefixes:
-                pipeline.hgetall(prefix + "fences")
-            answers = await pipeline.execute()
-        return [
-            {field.decode(): (int(offset), topic_id.decode()) for field, (offset, topic_id) in parsed}
-            for parsed in (((field, value.split()) for field, value in answer.items()) for answer in answers)
-        ]
+        return await stored_fences(self._redis, self._prefixes)
 
 
-def _array(packed_writes: Sequence[bytes]) -> bytes:
+async def stored_fences(redis: Redis, prefixes: Sequence[str]) -> list[dict[str, tuple[int, str]]]:
+    """For each bucket, by the ``prefixes`` of their keys, ``pass:topic-partition`` → (offset, topic id)."""
+    async with reaching_redis():
+        pipeline = redis.pipeline(transaction=False)
+        for prefix in prefixes:
+            pipeline.hgetall(prefix + "fences")
+        answers = await pipeline.execute()
+    return [
+        {field.decode(): (int(offset), topic_id.decode()) for field, (offset, topic_id) in parsed}
+        for parsed in (((field, value.split()) for field, value in answer.items()) for answer in answers)
+    ]
+
+
+def array(packed_writes: Sequence[bytes]) -> bytes:
     """One MessagePack list of what is packed already."""
     return b"\xdd" + len(packed_writes).to_bytes(4, "big") + b"".join(packed_writes)
 

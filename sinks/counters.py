@@ -1,0 +1,117 @@
+"""The counters' sink: one script call a bucket, which checks the fences, applies writes and moves them, atomically.
+
+Keys of bucket 5 of generation 1, all under ``ct1:{5}:`` (posts live in buckets by their id): ``l:POST:SHARD`` who likes
+the post, in shards as sinks/lua/shards.lua says · ``shards`` of each set of more than one shard, how many, and its
+size · ``gone`` deleted posts · ``fences`` · ``history`` as in the home feed's buckets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from hashlib import sha1
+
+import msgspec
+
+from sinks.errors import FenceBehind, LogRemade
+from sinks.home_feed_buckets import Word, array, packed, stored_fences
+from sinks.redis import Redis
+from sinks.scripts import ScriptCall, Scripts, joined
+from streams.buckets import bucket_of
+from streams.counters import LIKES, CounterWrite, CountMember
+from streams.records import Span, Spans, TopicPartition
+
+KINDS = {LIKES: "l"}
+"""The letter by which each kind of counter goes in Redis."""
+PASS = "1"  # noqa: S105 (there is one pass)
+CALL_WRITES = 2000
+"""Writes to one bucket after which a call is cut: some 10 ms of Redis, with all the splits that they can cause."""
+_encode = msgspec.msgpack.Encoder().encode
+
+
+def prefix_of(generation: int, bucket: int) -> str:
+    """What the keys of ``bucket`` begin with."""
+    return f"ct{generation}:{{{bucket}}}:"
+
+
+def name_of(kind: str, of: int) -> str:
+    """The name of the set of a post's members."""
+    return f"{KINDS[kind]}:{of}"
+
+
+def shard_of(member: int, shards: int) -> int:
+    """The shard, 0 to ``shards - 1``, in which ``member`` stands: the same as in sinks/lua/shards.lua."""
+    hashed = int(sha1(b"%d" % member, usedforsecurity=False).hexdigest()[:8], 16)
+    round_size = 1 << (shards.bit_length() - 1)
+    shard = hashed % (2 * round_size)
+    return shard if shard < shards else shard - round_size
+
+
+class CounterSink:
+    """Applies the counters' writes to one generation in Redis, exactly once in effect."""
+
+    def __init__(self, redis: Redis, topic_ids: Mapping[str, str], *, generation: int, buckets: int) -> None:
+        self._redis = redis
+        self._topic_ids = topic_ids
+        self._count = buckets
+        self._prefixes = [prefix_of(generation, bucket) for bucket in range(buckets)]
+        self._scripts = Scripts(redis, {"counters": joined("fenced", "shards", "counters")})
+
+    async def fences(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        """See ``Sink.fences``: the lowest of all buckets."""
+        stored = await stored_fences(self._redis, self._prefixes)
+        lowest: dict[TopicPartition, int] = {}
+        for tp in partitions:
+            held = [bucket.get(f"{PASS}:{tp}", (-1, "")) for bucket in stored]
+            if any(offset >= 0 and topic_id != self._topic_ids[tp.topic] for offset, topic_id in held):
+                raise _remade(tp.topic)
+            lowest[tp] = min(offset for offset, _ in held)
+        return lowest
+
+    async def apply(self, writes: Sequence[CounterWrite], spans: Spans) -> None:
+        """See ``Sink.apply``. Every bucket's fences move with every batch, in calls that are cut between offsets."""
+        index = {tp: n for n, tp in enumerate(spans, 1)}
+        begun = {tp: span.prior for tp, span in spans.items()}
+        position = dict(begun)
+        drafts: list[list[bytes]] = [[] for _ in range(self._count)]
+        for write in writes:
+            mark = write.mark
+            draft = drafts[bucket_of(write.of, self._count)]
+            if len(draft) >= CALL_WRITES:
+                await self._call(drafts, {tp: Span(begun[tp], position[tp]) for tp in spans})
+                drafts, begun = [[] for _ in range(self._count)], dict(position)
+                draft = drafts[bucket_of(write.of, self._count)]
+            draft.append(_words(write, index[mark.tp]))
+            position[mark.tp] = mark.offset
+        await self._call(drafts, {tp: Span(begun[tp], span.last) for tp, span in spans.items()})
+
+    async def _call(self, drafts: Sequence[Sequence[bytes]], spans: Spans) -> None:
+        words: list[Word] = []
+        for tp, span in spans.items():
+            words += (str(tp), self._topic_ids[tp.topic], span.prior, span.last)
+        answers = await self._scripts.run(
+            [
+                # Cap and slack of lists, and limits, are the home feed's.
+                ScriptCall("counters", prefix + "fences", (_encode((prefix, PASS, 0, 0, words, ())), array(draft)))
+                for prefix, draft in zip(self._prefixes, drafts, strict=True)
+            ]
+        )
+        states = {answer[0]: answer for answer in answers}
+        if b"remade" in states:
+            raise _remade(states[b"remade"][1].decode().rpartition("-")[0])
+        if b"behind" in states:
+            raise FenceBehind(await self.fences(spans))
+
+
+def _words(write: CounterWrite, i: int) -> bytes:
+    offset, of = write.mark.offset, str(write.of)
+    if isinstance(write, CountMember):
+        which = "M" if write.stands else "m"
+        return packed((which, i, offset, name_of(write.kind, write.of), of, str(write.member)))
+    return packed(("G", i, offset, of, *(name_of(kind, write.of) for kind in KINDS)))
+
+
+def _remade(topic: str) -> LogRemade:
+    return LogRemade(
+        f"the counters were built from another incarnation of topic {topic}: the topic was deleted and made again. "
+        "Restore the log, or drop the view and let it be rebuilt."
+    )

@@ -1,0 +1,151 @@
+"""What readers ask of the counters."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Sequence
+from itertools import islice
+from typing import Any, NamedTuple
+
+import msgspec
+
+from sinks.counters import KINDS, PASS, name_of, prefix_of
+from sinks.redis import Redis, reaching_redis
+from sinks.scripts import ScriptCall, Scripts, joined
+from streams.buckets import bucket_of
+from streams.counters import LIKES
+from streams.records import TopicPartition
+
+_encode = msgspec.msgpack.Encoder().encode
+_PIPELINED = 1000
+
+
+class Count(NamedTuple):
+    """How many there are, and whether the viewer is one of them."""
+
+    total: int
+    viewer: bool
+
+
+class CounterReader:
+    """Reads one generation of the counters."""
+
+    def __init__(self, redis: Redis, *, generation: int, buckets: int) -> None:
+        self._redis = redis
+        self._prefixes = [prefix_of(generation, bucket) for bucket in range(buckets)]
+        self._scripts = Scripts(redis, {"read": joined("shards", "counters_read")})
+
+    async def likes(self, post_ids: Collection[int], viewer_id: int | None) -> dict[int, Count]:
+        """The likes of each of ``post_ids``; nobody's, without a viewer. One round trip. Raises ``StoreAway``."""
+        by_bucket: dict[int, list[int]] = {}
+        for post_id in post_ids:
+            by_bucket.setdefault(bucket_of(post_id, len(self._prefixes)), []).append(post_id)
+        viewer = "" if viewer_id is None else str(viewer_id)
+        answers = await self._scripts.run(
+            [
+                ScriptCall(
+                    "read",
+                    (prefix := self._prefixes[bucket]) + "fences",
+                    (_encode((prefix, viewer, [name_of(LIKES, post_id) for post_id in ids])),),
+                )
+                for bucket, ids in by_bucket.items()
+            ]
+        )
+        return {
+            post_id: Count(count, bool(member))
+            for ids, (_born, _moves, *found) in zip(by_bucket.values(), answers, strict=True)
+            for post_id, count, member in zip(ids, found[0::2], found[1::2], strict=True)
+        }
+
+    async def fence(self, tp: TopicPartition) -> int:
+        """Up to which offset of ``tp`` every count is complete; -1 for nothing. Raises ``StoreAway``."""
+        async with reaching_redis():
+            pipeline = self._redis.pipeline(transaction=False)
+            for prefix in self._prefixes:
+                pipeline.hget(prefix + "fences", f"{PASS}:{tp}")
+            answers = await pipeline.execute()
+        return min(int(stored.split()[0]) if stored else -1 for stored in answers)
+
+
+class Shard(NamedTuple):
+    """One shard of a set of members: number ``shard`` of ``shards``."""
+
+    post_id: int
+    shard: int
+    shards: int
+    members: list[int]
+
+
+class CounterScan:
+    """Everything that one generation of the counters holds: for jobs that compare, never for requests."""
+
+    def __init__(self, redis: Redis, *, generation: int, buckets: int) -> None:
+        self._redis = redis
+        self._generation = generation
+        self._buckets = buckets
+
+    async def shards(self, kind: str) -> AsyncIterator[Shard]:
+        """Every shard of every set of ``kind``, in no order. Raises ``StoreAway``."""
+        found: list[bytes] = []
+        async for key in self._keys(f"{KINDS[kind]}:*:*"):
+            found.append(key)
+            if len(found) == _PIPELINED:
+                for shard in await self._read(kind, found):
+                    yield shard
+                found = []
+        for shard in await self._read(kind, found):
+            yield shard
+
+    async def gone(self) -> AsyncIterator[int]:
+        """The deleted posts. Raises ``StoreAway``."""
+        for bucket in range(self._buckets):
+            async with reaching_redis():
+                async for post_id in self._redis.sscan_iter(prefix_of(self._generation, bucket) + "gone", count=5000):
+                    yield int(post_id)
+
+    async def members(self, kind: str, post_ids: Sequence[int]) -> dict[int, set[int]]:
+        """Who is counted for each of ``post_ids``. Raises ``StoreAway``."""
+        found: dict[int, set[int]] = {post_id: set() for post_id in post_ids}
+        rest = iter(post_ids)
+        while some := list(islice(rest, _PIPELINED)):
+            keys = [self._key(kind, post_id, 0) for post_id in some]
+            for post_id, shards in zip(some, await self._shard_counts(kind, some), strict=True):
+                keys += [self._key(kind, post_id, n) for n in range(1, shards)]
+            for shard in await self._read(kind, keys):
+                found[shard.post_id].update(shard.members)
+        return found
+
+    def _key(self, kind: str, post_id: int, shard: int) -> bytes:
+        prefix = prefix_of(self._generation, bucket_of(post_id, self._buckets))
+        return f"{prefix}{name_of(kind, post_id)}:{shard}".encode()
+
+    async def _read(self, kind: str, keys: Sequence[bytes]) -> list[Shard]:
+        if not keys:
+            return []
+        places = [tuple(map(int, key.rsplit(b":", 2)[1:])) for key in keys]
+        async with reaching_redis():
+            pipeline = self._redis.pipeline(transaction=False)
+            for key in keys:
+                pipeline.smembers(key)
+            answers: list[Any] = await pipeline.execute()
+        # After the members: after a split in between they seem to stand in a wrong shard, until looked at again.
+        counts = await self._shard_counts(kind, [post_id for post_id, _ in places])
+        return [
+            Shard(post_id, shard, shards, [int(member) for member in members])
+            for (post_id, shard), shards, members in zip(places, counts, answers, strict=True)
+        ]
+
+    async def _shard_counts(self, kind: str, post_ids: Sequence[int]) -> list[int]:
+        async with reaching_redis():
+            pipeline = self._redis.pipeline(transaction=False)
+            for post_id in post_ids:
+                prefix = prefix_of(self._generation, bucket_of(post_id, self._buckets))
+                pipeline.hget(prefix + "shards", name_of(kind, post_id))
+            return [int(stored.split()[0]) if stored else 1 for stored in await pipeline.execute()]
+
+    async def _keys(self, pattern: str) -> AsyncIterator[bytes]:
+        seen: set[bytes] = set()  # SCAN may give a key twice while a table grows
+        async with reaching_redis():
+            async for key in self._redis.scan_iter(match=f"ct{self._generation}:{{*}}:{pattern}", count=5000):
+                if key not in seen:
+                    seen.add(key)
+                    yield key

@@ -1,0 +1,88 @@
+-- Applies counters. Sets are named KIND:POST; KIND is one letter.
+--
+-- Writes: M i offset name post member · m i offset name post member (no longer) · G i offset post name...
+-- (the post is gone, and with it these sets).
+local SPLIT_ABOVE = 200
+local shards_key, gone_key = prefix .. 'shards', prefix .. 'gone'
+
+-- What this call has asked already.
+local sizes, changed, gone = {}, {}, {}
+
+local function size(name)
+  local found = sizes[name]
+  if not found then
+    local n, count = size_of(prefix, name)
+    found = {n, count}
+    sizes[name] = found
+  end
+  return found
+end
+
+local function is_gone(post)
+  if gone[post] == nil then gone[post] = call('SISMEMBER', gone_key, post) == 1 end
+  return gone[post]
+end
+
+-- One shard more: its members come from the one at the split pointer.
+local function split(name, n)
+  local round = round_of(n)
+  local from, to = prefix .. name .. ':' .. (n - round), prefix .. name .. ':' .. n
+  local moving = {}
+  for _, member in ipairs(call('SMEMBERS', from)) do
+    if hash(member) % (round * 2) == n then moving[#moving + 1] = member end
+  end
+  for i = 1, #moving, 1000 do
+    local last = math.min(i + 999, #moving)
+    call('SREM', from, unpack(moving, i, last))
+    call('SADD', to, unpack(moving, i, last))
+  end
+end
+
+-- At most one split for each member that comes in, so that no call takes long for it.
+local function add(name, member)
+  local found = size(name)
+  if call('SADD', prefix .. name .. ':' .. shard_of(member, found[1]), member) == 0 then return end
+  found[2] = found[2] + 1
+  if found[2] > SPLIT_ABOVE * found[1] then
+    split(name, found[1])
+    found[1] = found[1] + 1
+  end
+  changed[name] = true
+end
+
+local function remove(name, member)
+  local found = size(name)
+  if call('SREM', prefix .. name .. ':' .. shard_of(member, found[1]), member) == 0 then return end
+  found[2] = found[2] - 1
+  changed[name] = true
+end
+
+local function drop(name)
+  local found = size(name)
+  for shard = 0, found[1] - 1 do call('UNLINK', prefix .. name .. ':' .. shard) end
+  found[2] = 0
+  changed[name] = true
+end
+
+for _, write in ipairs(writes) do
+  if write[3] > fence[write[2]] then
+    local kind = write[1]
+    if kind == 'G' then
+      gone[write[4]] = true
+      call('SADD', gone_key, write[4])
+      for i = 5, #write do drop(write[i]) end
+    elseif not is_gone(write[5]) then
+      if kind == 'M' then add(write[4], write[6]) else remove(write[4], write[6]) end
+    end
+  end
+end
+for name in pairs(changed) do
+  local n, count = sizes[name][1], sizes[name][2]
+  if count == 0 then
+    call('HDEL', shards_key, name)
+  elseif n > 1 then
+    call('HSET', shards_key, name, n .. ' ' .. count)
+  end
+end
+move_fences()
+return {'ok'}

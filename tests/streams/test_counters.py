@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.events import Event, PostDeleted, PostEdited, PostLiked, PostUnliked
+from streams.counters import LIKES, Uncount, project
+from streams.records import Record, TopicPartition
+from tests.streams.laws import at_leisure, deliveries, log_of
+from tests.streams.memory_counters import MemoryCounters
+
+Counted = dict[tuple[str, int], set[int]]
+
+
+def liking(kind: type[PostLiked] | type[PostUnliked], post: int, user: int) -> Event:
+    return kind(event_id=1, at=1, actor_id=user, post_id=post, author_id=post % 3 + 1)
+
+
+def deleted(post: int) -> Event:
+    author = post % 3 + 1
+    return PostDeleted(event_id=1, at=1, actor_id=author, post_id=post, author_id=author)
+
+
+posts, users = st.integers(1, 5), st.integers(1, 4)
+histories = st.lists(
+    st.builds(liking, st.sampled_from([PostLiked, PostLiked, PostUnliked]), posts, users) | st.builds(deleted, posts),
+    max_size=30,
+)
+
+
+def folded(events: Sequence[Event]) -> Counted:
+    """What readers should get, from a fold of its own: the last word of each pair, of posts that are never deleted."""
+    gone = {event.post_id for event in events if isinstance(event, PostDeleted)}
+    last = {(e.post_id, e.actor_id): e for e in events if isinstance(e, PostLiked | PostUnliked)}
+    found: Counted = {}
+    for (post, user), event in last.items():
+        if isinstance(event, PostLiked) and post not in gone:
+            found.setdefault((LIKES, post), set()).add(user)
+    return found
+
+
+@at_leisure
+@given(histories, st.randoms(use_true_random=False))
+def test_laws(events: list[Event], rng: random.Random) -> None:
+    """Rebuilt in one go, topic by topic either way round, or delivered in any way: the counts are the fold's."""
+    log = log_of(events)
+    for order in (sorted(log), sorted(log, reverse=True)):
+        rebuilt = MemoryCounters()
+        rebuilt.apply(project([record for tp in order for record in log[tp]]))
+        assert rebuilt.counted() == folded(events)
+    live = MemoryCounters()
+    for batch in deliveries(log, rng):
+        live.apply(project(batch))
+    assert live.counted() == folded(events)
+
+
+@pytest.mark.parametrize("remembered", [True, False])
+def test_the_laws_need_the_deleted_to_be_remembered(remembered: bool) -> None:
+    """A like that is applied after the deletion of its post would count again."""
+    counters = MemoryCounters(frozenset() if remembered else frozenset({"gone"}))
+    liked, again = log_of([liking(PostLiked, 1, 2), liking(PostLiked, 1, 3)])[TopicPartition("engagement", 1)]
+    for record in (liked, *flat([deleted(1)]), again):
+        counters.apply(project([record]))
+    assert counters.counted() == ({} if remembered else {(LIKES, 1): {3}})
+
+
+def test_only_likes_and_deletions_are_counted() -> None:
+    edited = PostEdited(event_id=1, at=1, actor_id=2, post_id=1, author_id=2, caption=b"")
+    (write,) = project(flat([edited, deleted(1)]))
+    assert isinstance(write, Uncount)
+    assert write.of == 1
+
+
+def flat(events: Sequence[Event]) -> list[Record]:
+    return [record for records in log_of(events).values() for record in records]
