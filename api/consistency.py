@@ -43,6 +43,18 @@ class Freshness:
             raise _not_yet()
         return near
 
+    async def reach_counts(self, user_id: int) -> bool:
+        """Wait until the counters hold what the token says of likes; whether they can be asked. Redis may be away.
+
+        Raises ``Problem`` 503 where they are there and do not come as far in time.
+        """
+        try:
+            own = {tp: offset for tp, offset in self._token.items() if tp.topic == "engagement"}
+            await Freshness(self._stores, own).reach(user_id, "counters")
+        except StoreAway:
+            return False
+        return True
+
     async def _holds(self, user_id: int, view: str) -> bool:
         try:
             return await self._reached(user_id, view)

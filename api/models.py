@@ -37,6 +37,8 @@ _POST = {
     "edited_at": None,
     "code": None,
     "reason": None,
+    "like_count": 42,
+    "liked_by_me": True,
 }
 
 
@@ -166,6 +168,17 @@ class Post(BaseModel):
     edited_at: datetime | None
     code: str | None = Field(default=None, description="Why it was rejected, for machines.")
     reason: str | None = Field(default=None, description="Why it was rejected and what to do, for people.")
+    like_count: int | None = Field(description="How many like it; null for a moment in which nobody can say.")
+    liked_by_me: bool | None = Field(description="Whether you do; null together with `like_count`.")
+
+
+class Like(BaseModel):
+    """Whether you like this post, from now on."""
+
+    model_config = _example({"post_id": "1000000000000000003", "liked": True})
+
+    post_id: Id
+    liked: bool
 
 
 class PostAccepted(BaseModel):

@@ -10,6 +10,7 @@ from api import models
 from api.stores import Stores
 from schemas.events import RenderedMedia
 from sinks.accounts import AccountRow
+from sinks.counters_reader import Count
 from sinks.errors import StoreAway
 from sinks.follows import FollowReader
 from sinks.home_feed_reader import HomeFeedReader
@@ -64,10 +65,12 @@ class Presenter:
             following=following,
         )
 
-    async def public_posts(self, post_ids: Sequence[int]) -> dict[int, models.Post]:
+    async def public_posts(
+        self, viewer_id: int | None, post_ids: Sequence[int], counted: bool = True
+    ) -> dict[int, models.Post]:
         """Those of ``post_ids`` that anybody may see."""
         posts = await self._stores.posts.by_ids(post_ids)
-        return await self.posts(post for post in posts.values() if is_public(post))
+        return await self.posts(viewer_id, (post for post in posts.values() if is_public(post)), counted)
 
     async def _follow_counts(self, user_id: int, near: bool) -> tuple[int, int]:
         """Followers and followees: from Redis, or, where it is away or coming back, counted in Cassandra."""
@@ -80,22 +83,43 @@ class Presenter:
         return await asyncio.gather(follows.follower_count(user_id), follows.following_count(user_id))
 
     async def feed_posts(
-        self, user_id: int, post_ids: Sequence[int], relations: HomeFeedReader | FollowReader
+        self, user_id: int, post_ids: Sequence[int], relations: HomeFeedReader | FollowReader, counted: bool = True
     ) -> dict[int, models.Post]:
         """Those of ``post_ids`` that the feed of ``user_id`` may show now, by what ``relations`` says they follow."""
         posts = [post for post in (await self._stores.posts.by_ids(post_ids)).values() if is_public(post)]
         authors = {post.author_id for post in posts}
-        shown, followed = await asyncio.gather(self.posts(posts), relations.follows_any(user_id, authors))
+        shown, followed = await asyncio.gather(
+            self.posts(user_id, posts, counted), relations.follows_any(user_id, authors)
+        )
         return {post.post_id: shown[post.post_id] for post in posts if in_feed(post, followed)}
 
-    async def posts(self, rows: Iterable[PostRow]) -> dict[int, models.Post]:
-        """The posts in ``rows``, whoever may see them."""
+    async def posts(
+        self, viewer_id: int | None, rows: Iterable[PostRow], counted: bool = True
+    ) -> dict[int, models.Post]:
+        """The posts in ``rows``, whoever may see them, with what ``viewer_id`` (None for a stranger) makes of them.
+
+        ``counted``: the counters may be asked.
+        """
         posts = list(rows)
-        accounts, keys = await self._accounts({post.author_id for post in posts})
+        (accounts, keys), likes = await asyncio.gather(
+            self._accounts({post.author_id for post in posts}),
+            self._likes([post.post_id for post in posts] if counted else [], viewer_id),
+        )
         return {
-            post.post_id: self._post(post, _person(post.author_id, accounts.get(post.author_id), keys), keys)
+            post.post_id: self._post(
+                post, _person(post.author_id, accounts.get(post.author_id), keys), keys, likes.get(post.post_id)
+            )
             for post in posts
         }
+
+    async def _likes(self, post_ids: Sequence[int], viewer_id: int | None) -> dict[int, Count]:
+        """Empty while the counters are away or coming back: no number is better than a wrong one."""
+        if not post_ids:
+            return {}
+        try:
+            return await self._stores.counters.likes(post_ids, viewer_id)
+        except StoreAway:
+            return {}
 
     def media(self, row: MediaRow) -> models.Media:
         """An upload's state."""
@@ -110,7 +134,7 @@ class Presenter:
         asked = list(user_ids)
         return await asyncio.gather(self._stores.accounts.by_ids(asked), self._stores.keys.get_many(asked))
 
-    def _post(self, post: PostRow, author: models.Person, keys: dict[int, bytes]) -> models.Post:
+    def _post(self, post: PostRow, author: models.Person, keys: dict[int, bytes], likes: Count | None) -> models.Post:
         return models.Post(
             id=str(post.post_id),
             author=author,
@@ -123,6 +147,8 @@ class Presenter:
             edited_at=moment(post.edited_at),
             code=post.rejected_code if post.published_at is None else None,
             reason=post.rejected_reason if post.published_at is None else None,
+            like_count=likes.total if likes else None,
+            liked_by_me=likes.viewer if likes else None,
         )
 
     def _picture(self, media: RenderedMedia) -> models.Picture:

@@ -7,6 +7,7 @@ import copy
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -17,6 +18,8 @@ from api.returning import Returning
 from sinks.accounts import AccountReader
 from sinks.cassandra import Cassandra
 from sinks.consistency import SOURCES, Fences
+from sinks.counters import COUNTED
+from sinks.counters_reader import CounterReader
 from sinks.credentials import Credentials, Sessions, Usernames
 from sinks.follows import FollowReader
 from sinks.generations import FIRST, LiveGenerations
@@ -25,6 +28,7 @@ from sinks.home_feed_reader import HomeFeedReader
 from sinks.home_feed_sleep import Seen, Sleepers
 from sinks.home_feed_watch import FeedWatch
 from sinks.idempotency import IdempotencyKeys, Submissions
+from sinks.likes import LikeReader
 from sinks.notifications import NotificationReader
 from sinks.object_store import ObjectStore
 from sinks.person_keys import PersonKeys
@@ -54,6 +58,7 @@ class Stores:
     cassandra: Cassandra
     redis: Redis
     feed_watch: FeedWatch
+    counter_watch: FeedWatch
     seen: Seen
     returning: Returning
     objects: ObjectStore
@@ -64,6 +69,8 @@ class Stores:
     posts: PostReader = field(init=False)
     notifications: NotificationReader = field(init=False)
     home_feed: HomeFeedReader = field(init=False)
+    likes: LikeReader = field(init=False)
+    counters: CounterReader = field(init=False)
     fences: Fences = field(init=False)
     usernames: Usernames
     credentials: Credentials
@@ -102,7 +109,11 @@ class Stores:
         number, buckets = of["home_feed"], self.settings.buckets
         watch = self.feed_watch.of(number)
         self.home_feed = HomeFeedReader(self.redis, generation=number, buckets=buckets, watch=watch)
-        self.fences = Fences(self.cassandra, self.home_feed, of)
+        self.likes = LikeReader(self.cassandra, of["likes"])
+        number = of["counters"]
+        watch = self.counter_watch.of(number)
+        self.counters = CounterReader(self.redis, generation=number, buckets=buckets, watch=watch)
+        self.fences = Fences(self.cassandra, self.home_feed, self.counters, of)
 
 
 @asynccontextmanager
@@ -121,9 +132,13 @@ async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
         stack.push_async_callback(generations.stop)
         topics = Topics(settings, timeout_seconds=KAFKA_PING_SECONDS)
         circuit = Circuit()
-        watch = FeedWatch(redis, circuit, lambda: asyncio.to_thread(topics.ends), buckets=settings.buckets)
+        ends, buckets = partial(asyncio.to_thread, topics.ends), settings.buckets
+        watch = FeedWatch(redis, circuit, ends, buckets=buckets)
         watch.of(generations["home_feed"])
         await stack.enter_async_context(watch.watching())
+        counter_watch = FeedWatch(redis, circuit, ends, buckets=buckets, view=COUNTED)
+        counter_watch.of(generations["counters"])
+        await stack.enter_async_context(counter_watch.watching())
         returning = Returning(lambda generation: _sleepers(settings, redis, generation))
         await stack.enter_async_context(returning.at_work())
         yield Stores(
@@ -132,6 +147,7 @@ async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
             cassandra=cassandra,
             redis=redis,
             feed_watch=watch,
+            counter_watch=counter_watch,
             seen=Seen(redis, buckets=settings.buckets, inactive_days=settings.inactive_days),
             returning=returning,
             objects=ObjectStore.of(settings),

@@ -18,7 +18,15 @@ from sinks.settings import Settings
 from sinks.topics import DLQ_SUFFIX
 from streams.records import TopicPartition
 
-ORDER = (*(topic + DLQ_SUFFIX for topic in TOPICS), "notifications", "posts", "media", "graph", "accounts")
+ORDER = (
+    *(topic + DLQ_SUFFIX for topic in TOPICS),
+    "notifications",
+    "engagement",
+    "posts",
+    "media",
+    "graph",
+    "accounts",
+)
 """Effects before their causes: the ends of topics are read in this order, one after the other, so that a cut through a
 log that grows meanwhile never holds what is emitted without what it came from."""
 _AT_ONCE = 10_000

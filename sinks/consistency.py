@@ -9,8 +9,10 @@ from typing import Protocol
 
 from sinks.cassandra import Cassandra
 from streams.accounts import ACCOUNTS
+from streams.counters import COUNTERS
 from streams.follows import FOLLOWS
 from streams.home_feed import HOME_FEED
+from streams.likes import LIKES
 from streams.notifications import NOTIFICATIONS
 from streams.posts import POSTS
 from streams.records import TopicPartition
@@ -20,7 +22,8 @@ Token = Mapping[TopicPartition, int]
 """Offsets of one's own writes, the last one of each partition."""
 
 SOURCES = {
-    view.name: frozenset(view.sources) for view in (ACCOUNTS, FOLLOWS, POSTS, USER_POSTS, NOTIFICATIONS, HOME_FEED)
+    view.name: frozenset(view.sources)
+    for view in (ACCOUNTS, FOLLOWS, POSTS, USER_POSTS, NOTIFICATIONS, LIKES, HOME_FEED, COUNTERS)
 }
 LONGEST_TOKEN = 1024
 """Characters. A token names a few writes; one that names hundreds is nobody's."""
@@ -57,15 +60,27 @@ class FeedFences(Protocol):
         """The offset up to which that person's feed is applied; -1 for nothing."""
 
 
+class CounterFences(Protocol):
+    """What is asked of ``CounterReader`` here."""
+
+    async def fence(self, tp: TopicPartition) -> int:
+        """The offset up to which every count is applied; -1 for nothing."""
+
+
 class Fences:
     """Waits until views have applied a person's own writes."""
 
     def __init__(
-        self, cassandra: Cassandra, home_feed: FeedFences, generations: Mapping[str, int] | None = None
+        self,
+        cassandra: Cassandra,
+        home_feed: FeedFences,
+        counters: CounterFences,
+        generations: Mapping[str, int] | None = None,
     ) -> None:
         """``generations`` names the live generation of views; 1 where it does not."""
         self._cassandra = cassandra
         self._home_feed = home_feed
+        self._counters = counters
         self._generations = generations or {}
 
     async def wait(self, view: str, user_id: int, token: Token, seconds: float) -> bool:
@@ -92,6 +107,8 @@ class Fences:
         """The offset of ``tp`` up to which ``view`` is applied for ``user_id``; -1 for nothing."""
         if view == HOME_FEED.name:
             return await self._home_feed.fence(user_id, tp)
+        if view == COUNTERS.name:
+            return await self._counters.fence(tp)
         rows = await self._cassandra.execute(
             "SELECT applied_offset FROM fences WHERE view_name = ? AND generation = ? AND topic = ? AND partition = ?",
             (view, self._generations.get(view, 1), tp.topic, tp.partition),

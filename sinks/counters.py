@@ -14,15 +14,18 @@ import msgspec
 
 from sinks.errors import FenceBehind, LogRemade
 from sinks.home_feed_buckets import Word, array, packed, stored_fences
+from sinks.home_feed_watch import Watched
 from sinks.redis import Redis
 from sinks.scripts import ScriptCall, Scripts, joined
 from streams.buckets import bucket_of
-from streams.counters import LIKES, CounterWrite, CountMember
+from streams.counters import COUNTERS, LIKES, CounterWrite, CountMember
 from streams.records import Span, Spans, TopicPartition
 
 KINDS = {LIKES: "l"}
 """The letter by which each kind of counter goes in Redis."""
 PASS = "1"  # noqa: S105 (there is one pass)
+COUNTED = Watched(COUNTERS.name, "ct", COUNTERS.sources, (PASS,))
+"""How gateways watch over the counters."""
 CALL_WRITES = 2000
 """Writes to one bucket after which a call is cut: some 10 ms of Redis, with all the splits that they can cause."""
 _encode = msgspec.msgpack.Encoder().encode
@@ -30,7 +33,7 @@ _encode = msgspec.msgpack.Encoder().encode
 
 def prefix_of(generation: int, bucket: int) -> str:
     """What the keys of ``bucket`` begin with."""
-    return f"ct{generation}:{{{bucket}}}:"
+    return f"{COUNTED.prefix}{generation}:{{{bucket}}}:"
 
 
 def name_of(kind: str, of: int) -> str:

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from sinks.counters import KINDS, PASS, name_of, prefix_of
+from sinks.counters import COUNTED, KINDS, PASS, name_of, prefix_of
+from sinks.home_feed_watch import GenerationWatch
 from sinks.redis import Redis, reaching_redis
 from sinks.scripts import ScriptCall, Scripts, joined
 from streams.buckets import bucket_of
@@ -27,12 +28,15 @@ class Count(NamedTuple):
 
 
 class CounterReader:
-    """Reads one generation of the counters."""
+    """Reads one generation of the counters. With a ``watch``, as gateways have, it raises ``Healing``, a ``StoreAway``,
+    rather than to answer from a bucket that lost data and has not come back."""
 
-    def __init__(self, redis: Redis, *, generation: int, buckets: int) -> None:
+    def __init__(self, redis: Redis, *, generation: int, buckets: int, watch: GenerationWatch | None = None) -> None:
         self._redis = redis
+        self._watch = watch
+        self._reaching = watch.circuit.reaching if watch else reaching_redis
         self._prefixes = [prefix_of(generation, bucket) for bucket in range(buckets)]
-        self._scripts = Scripts(redis, {"read": joined("shards", "counters_read")})
+        self._scripts = Scripts(redis, {"read": joined("shards", "counters_read")}, self._reaching)
 
     async def likes(self, post_ids: Collection[int], viewer_id: int | None) -> dict[int, Count]:
         """The likes of each of ``post_ids``; nobody's, without a viewer. One round trip. Raises ``StoreAway``."""
@@ -40,6 +44,7 @@ class CounterReader:
         for post_id in post_ids:
             by_bucket.setdefault(bucket_of(post_id, len(self._prefixes)), []).append(post_id)
         viewer = "" if viewer_id is None else str(viewer_id)
+        expected = self._watch.expected(by_bucket) if self._watch else {}
         answers = await self._scripts.run(
             [
                 ScriptCall(
@@ -50,6 +55,8 @@ class CounterReader:
                 for bucket, ids in by_bucket.items()
             ]
         )
+        if self._watch:
+            self._watch.confirm(expected, [(born, moves) for born, moves, *_ in answers])
         return {
             post_id: Count(count, bool(member))
             for ids, (_born, _moves, *found) in zip(by_bucket.values(), answers, strict=True)
@@ -58,7 +65,7 @@ class CounterReader:
 
     async def fence(self, tp: TopicPartition) -> int:
         """Up to which offset of ``tp`` every count is complete; -1 for nothing. Raises ``StoreAway``."""
-        async with reaching_redis():
+        async with self._reaching():
             pipeline = self._redis.pipeline(transaction=False)
             for prefix in self._prefixes:
                 pipeline.hget(prefix + "fences", f"{PASS}:{tp}")
@@ -145,7 +152,9 @@ class CounterScan:
     async def _keys(self, pattern: str) -> AsyncIterator[bytes]:
         seen: set[bytes] = set()  # SCAN may give a key twice while a table grows
         async with reaching_redis():
-            async for key in self._redis.scan_iter(match=f"ct{self._generation}:{{*}}:{pattern}", count=5000):
+            async for key in self._redis.scan_iter(
+                match=f"{COUNTED.prefix}{self._generation}:{{*}}:{pattern}", count=5000
+            ):
                 if key not in seen:
                     seen.add(key)
                     yield key

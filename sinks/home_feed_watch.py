@@ -1,5 +1,5 @@
-"""Whether a bucket of the home feed holds what it held: a Redis that lost data is noticed, and its feeds are not read
-until they have come back.
+"""Whether a bucket of a view in Redis holds what it held: a Redis that lost data is noticed, and its feeds and counts
+are not read until they have come back.
 
 A bucket is *sound* once its fences have reached the log's end, and from then on until one of them is seen to go back.
 Being late does not make it unsound: then it shows an earlier moment whole, and not a part of one. What is not known yet
@@ -16,6 +16,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from sinks.errors import StoreAway
 from sinks.home_feed_buckets import PUSH, STATE
@@ -41,6 +42,18 @@ class Healing(StoreAway):
     """The store answers, but what it lost is not back yet."""
 
 
+class Watched(NamedTuple):
+    """A view in Redis: what its keys begin with before the generation, its sources, and the passes of its fences."""
+
+    name: str
+    prefix: str
+    sources: tuple[str, ...]
+    passes: tuple[str, ...]
+
+
+FEEDS = Watched("home feed", "hf", HOME_FEED.sources, (STATE, PUSH))
+
+
 @dataclass
 class _Bucket:
     fences: dict[bytes, int] = field(default_factory=dict)
@@ -51,10 +64,11 @@ class _Bucket:
 class GenerationWatch:
     """What is known of the buckets of one generation."""
 
-    def __init__(self, redis: Redis, circuit: Circuit, *, generation: int, buckets: int) -> None:
+    def __init__(self, redis: Redis, circuit: Circuit, *, generation: int, buckets: int, view: Watched = FEEDS) -> None:
         self.circuit = circuit
         self.asked = time.monotonic()
         self._redis = redis
+        self._view = view
         self._generation = generation
         self._buckets = [_Bucket() for _ in range(buckets)]
         self._ends: Mapping[TopicPartition, int] | None = None
@@ -72,7 +86,7 @@ class GenerationWatch:
         found: dict[int, History] = {}
         for bucket in buckets:
             if not self._buckets[bucket].sound:
-                raise Healing(f"bucket {bucket} of the home feed is coming back")
+                raise Healing(f"bucket {bucket} of the {self._view.name} is coming back")
             found[bucket] = self._buckets[bucket].history
         return found
 
@@ -84,7 +98,7 @@ class GenerationWatch:
             # What had no history when it was looked at was empty, as the log was.
             if born is not None and (now[0] != born or now[1] < moves):
                 known.sound = False
-                raise Healing(f"bucket {bucket} of the home feed has gone back")
+                raise Healing(f"bucket {bucket} of the {self._view.name} has gone back")
             if known.history[0] in (None, now[0]) and now[1] > known.history[1]:
                 known.history = now
 
@@ -98,7 +112,7 @@ class GenerationWatch:
         async with self.circuit.probing():
             pipeline = self._redis.pipeline(transaction=False)
             for n in range(len(self._buckets)):
-                prefix = f"hf{self._generation}:{{{n}}}:"
+                prefix = f"{self._view.prefix}{self._generation}:{{{n}}}:"
                 pipeline.hmget(prefix + "history", "born", "moves")
                 pipeline.hgetall(prefix + "fences")
             answers = await pipeline.execute()
@@ -110,7 +124,8 @@ class GenerationWatch:
     def _compare(self, n: int, history: History, fences: dict[bytes, int]) -> None:
         known = self._buckets[n]
         if known.sound and any(fences.get(name, -1) < offset for name, offset in known.fences.items()):
-            logger.warning("bucket %d of generation %d lost data: its feeds come from Cassandra", n, self._generation)
+            what = (self._view.name, n, self._generation)
+            logger.warning("%s: bucket %d of generation %d lost data, and is not read until it is back", *what)
             known.sound = False
         known.fences, known.history = fences, history
 
@@ -118,7 +133,7 @@ class GenerationWatch:
         """Buckets that have come to the log's end are sound. The end is asked again where it was so long ago that
         what came since would be missed."""
         if self._ends is None:
-            self._ends = {tp: end for tp, end in (await ends()).items() if tp.topic in HOME_FEED.sources}
+            self._ends = {tp: end for tp, end in (await ends()).items() if tp.topic in self._view.sources}
             self._ends_at = time.monotonic()
         back = [n for n in self.healing if self._reached(self._buckets[n])]
         if time.monotonic() - self._ends_at > CAUGHT_UP_SECONDS:
@@ -128,7 +143,7 @@ class GenerationWatch:
         for n in back:
             self._buckets[n].sound = True
         if back:
-            logger.info("%d buckets of generation %d are whole", len(back), self._generation)
+            logger.info("%s: %d buckets of generation %d are whole", self._view.name, len(back), self._generation)
         if not self.healing:
             self._ends = None
 
@@ -136,18 +151,19 @@ class GenerationWatch:
         return all(
             bucket.fences.get(f"{which}:{tp}".encode(), -1) >= end
             for tp, end in (self._ends or {}).items()
-            for which in (STATE, PUSH)
+            for which in self._view.passes
         )
 
 
 class FeedWatch:
     """Watches the generations that are read."""
 
-    def __init__(self, redis: Redis, circuit: Circuit, ends: Ends, *, buckets: int) -> None:
+    def __init__(self, redis: Redis, circuit: Circuit, ends: Ends, *, buckets: int, view: Watched = FEEDS) -> None:
         """``ends`` gives the last offset of each partition of the log."""
         self._redis = redis
         self._circuit = circuit
         self._ends = ends
+        self._view = view
         self._count = buckets
         self._watched: dict[int, GenerationWatch] = {}
         self._new = asyncio.Event()
@@ -158,7 +174,7 @@ class FeedWatch:
         found = self._watched.get(generation)
         if found is None:
             found = self._watched[generation] = GenerationWatch(
-                self._redis, self._circuit, generation=generation, buckets=self._count
+                self._redis, self._circuit, generation=generation, buckets=self._count, view=self._view
             )
             self._new.set()
         return found
@@ -187,15 +203,15 @@ class FeedWatch:
                 await watched.look(self._ends)
             except (StoreAway, TopicMissing) as away:
                 self._say(str(away))
-            except Exception:  # whatever it is, feeds must not be judged for ever by what was seen before it
+            except Exception:  # whatever it is, nothing must be judged for ever by what was seen before it
                 watched.rest()
-                logger.exception("the home feed cannot be looked at")
+                logger.exception("the %s cannot be looked at", self._view.name)
             else:
                 self._said = ""
 
     def _say(self, why: str) -> None:
         if why != self._said:
-            logger.warning("the home feed cannot be looked at: %s", why)
+            logger.warning("the %s cannot be looked at: %s", self._view.name, why)
         self._said = why
 
     async def _run(self) -> None:

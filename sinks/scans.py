@@ -37,6 +37,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     ),
     "media": ("owner_id", "uploaded_at", "rendered", "code", "reason"),
     "user_posts": ("published", "deleted"),
+    "likes": ("liked_at",),
     "notifications": ("kind", "at", "media_id", "post_id", "code", "reason"),
 }
 """Of each table, what stands beside its key."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from importlib.resources import files
 from typing import Any, NamedTuple
 
@@ -26,17 +27,23 @@ def joined(*names: str) -> str:
 
 
 class Scripts:
-    """Some scripts, by name, on one Redis."""
+    """Some scripts, by name, on one Redis. ``reaching`` turns its absence into ``StoreAway``."""
 
-    def __init__(self, redis: Redis, texts: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        texts: Mapping[str, str],
+        reaching: Callable[[], AbstractAsyncContextManager[None]] = reaching_redis,
+    ) -> None:
         self._redis = redis
         self._texts = texts
+        self._reaching = reaching
         self._digests: dict[str, str] = {}
 
     async def run(self, calls: Sequence[ScriptCall]) -> list[Any]:
         """The answers, in one round trip; each call is atomic. Raises ``StoreAway``, and what a script raises once all
         have run."""
-        async with reaching_redis():
+        async with self._reaching():
             if not self._digests:
                 await self._load()
             answers = await self._evaluate(calls)

@@ -32,6 +32,7 @@ TABLES = {
     "posts": Table("posts", ("post_id",)),
     "media": Table("posts", ("media_id",)),
     "user_posts": Table("user_posts", ("author_id", "post_id"), newest_first=True),
+    "likes": Table("likes", ("post_id", "user_id")),
     "notifications": Table("notifications", ("recipient_id", "notification_id"), newest_first=True),
 }
 """Every table that a projection may write, by the name it has there."""

@@ -47,8 +47,10 @@ async def get_feed(
 
     While Redis is away, or has lost data and is being filled again, the same posts come from Cassandra.
     """
-    near, _ = await asyncio.gather(
-        fresh.reach_near(me.user_id), fresh.reach(me.user_id, "posts", "user_posts", "accounts")
+    near, counted, _ = await asyncio.gather(
+        fresh.reach_near(me.user_id),
+        fresh.reach_counts(me.user_id),
+        fresh.reach(me.user_id, "posts", "user_posts", "accounts"),
     )
     before = cursor or MAX_ID
     if near:
@@ -57,16 +59,16 @@ async def get_feed(
             skeleton = await stores.home_feed.skeleton(me.user_id)
             if not skeleton.asleep:
                 response.headers[SOURCE] = "redis"
-                return await _page(stores, me.user_id, skeleton, before, limit)
+                return await _page(stores, me.user_id, skeleton, before, limit, counted)
             stores.returning.wake(stores.home_feed.generation, me.user_id)
             response.status_code = 206
         except StoreAway:
             pass  # where it is Cassandra that is away, this shows at once below
     response.headers[SOURCE] = "cassandra"
-    return await _page(stores, me.user_id, ASLEEP, before, limit)
+    return await _page(stores, me.user_id, ASLEEP, before, limit, counted)
 
 
-async def _page(stores: Stores, user_id: int, skeleton: Skeleton, before: int, limit: int) -> Posts:
+async def _page(stores: Stores, user_id: int, skeleton: Skeleton, before: int, limit: int, counted: bool) -> Posts:
     """One page. Whom ``user_id`` follows is asked where the skeleton came from."""
     presenter = Presenter(stores)
     relations = stores.follows if skeleton is ASLEEP else stores.home_feed
@@ -79,7 +81,7 @@ async def _page(stores: Stores, user_id: int, skeleton: Skeleton, before: int, l
         return await stores.posts.older(followed, before, count)
 
     async def look(ids: Sequence[int]) -> dict[int, Post]:
-        return await presenter.feed_posts(user_id, ids, relations)
+        return await presenter.feed_posts(user_id, ids, relations, counted)
 
     found = await page(skeleton.ids, skeleton.floor, before, limit, older=older, look=look)
     return Posts(items=found.shown, next_cursor=None if found.after is None else to_cursor(found.after))

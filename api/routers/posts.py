@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
+
 from fastapi import APIRouter, Response
 
 from api.bodies import CaptionChange, PostDraft
@@ -12,16 +15,15 @@ from api.identity import Visitor, Writer
 from api.log import Said
 from api.models import CaptionChanged, Post, PostAccepted, Posts
 from api.presenting import Presenter
-from api.problems import Problem, not_found, problems
+from api.problems import Problem, problems
 from api.retries import Retried
-from api.routes import IdPath, UserPath, check_author, check_person, id_of, user_id_of
+from api.routes import IdPath, UserPath, check_author, check_person, id_of, open_post, user_id_of
 from api.stores import Opened, Stores
 from schemas.events import PostDeleted, PostEdited, PostSubmitted
 from schemas.ids import MAX_ID
 from sinks.idempotency import Submission
 from sinks.posts import PostRow
 from sinks.sealing import seal
-from streams.rules import may_open
 
 router = APIRouter(prefix="/api/v1", tags=["posts"])
 
@@ -61,11 +63,11 @@ async def get_post(post_id: IdPath, visitor: Visitor, stores: Opened, fresh: Fre
     """One post. Its author sees it from the start, everybody else once it is published."""
     asked = id_of(post_id, "post")
     viewer_id = visitor.user_id if visitor else None
-    await fresh.reach(viewer_id or 0, "posts", "accounts")
-    row = await _find(stores, asked)
-    if not may_open(row, viewer_id):
-        raise not_found("post")
-    return (await Presenter(stores).posts([row]))[asked]
+    counted, _ = await asyncio.gather(
+        fresh.reach_counts(viewer_id or 0), fresh.reach(viewer_id or 0, "posts", "accounts")
+    )
+    row = await open_post(stores, asked, viewer_id)
+    return (await Presenter(stores).posts(viewer_id, [row], counted))[asked]
 
 
 @router.patch("/posts/{post_id}", responses=problems(400, 401, 403, 404, 413, 415, 422, 429, 503))
@@ -88,17 +90,23 @@ async def delete_post(post_id: IdPath, me: Writer, stores: Opened, fresh: Fresh,
 
 @router.get("/users/{user}/posts", responses=problems(400, 401, 404, 422, 503))
 async def list_posts_of_user(
-    user: UserPath, stores: Opened, fresh: Fresh, _visitor: Visitor, cursor: Cursor, limit: Limit = 30
+    user: UserPath, stores: Opened, fresh: Fresh, visitor: Visitor, cursor: Cursor, limit: Limit = 30
 ) -> Posts:
     """A person's published posts, newest first."""
     user_id = await user_id_of(stores, user)
-    await fresh.reach(user_id, "user_posts", "posts", "accounts")
+    counted, _ = await asyncio.gather(
+        fresh.reach_counts(user_id), fresh.reach(user_id, "user_posts", "posts", "accounts")
+    )
+    presenter, viewer_id = Presenter(stores), visitor.user_id if visitor else None
 
     async def older(before: int, count: int) -> list[int]:
         return await stores.posts.user_posts(user_id, before, count)
 
+    async def look(ids: Sequence[int]) -> dict[int, Post]:
+        return await presenter.public_posts(viewer_id, ids, counted)
+
     # A list without a part in Redis is one whose floor is at its top.
-    found = await page([], MAX_ID - 1, cursor or MAX_ID, limit, older=older, look=Presenter(stores).public_posts)
+    found = await page([], MAX_ID - 1, cursor or MAX_ID, limit, older=older, look=look)
     if not found.shown:
         await check_person(stores, user_id)
     return Posts(items=found.shown, next_cursor=None if found.after is None else to_cursor(found.after))
@@ -113,35 +121,10 @@ async def _owners(stores: Stores, media_ids: list[int]) -> dict[int, int]:
     return owners | {media_id: row.owner_id for media_id, row in rows.items() if row.owner_id is not None}
 
 
-async def _find(stores: Stores, post_id: int) -> PostRow:
-    """The post as the view has it, or as it was submitted; ``Problem`` 404."""
-    row = (await stores.posts.by_ids([post_id])).get(post_id)
-    if row is not None:
-        return row
-    submitted = await stores.submissions.post(post_id)
-    if submitted is None:
-        raise not_found("post")
-    return PostRow(
-        post_id=post_id,
-        author_id=submitted.author_id,
-        media_ids=submitted.media_ids,
-        caption=submitted.caption,
-        submitted_at=submitted.at,
-        edited_at=None,
-        published_at=None,
-        media=[],
-        rejected_code=None,
-        rejected_reason=None,
-        deleted=False,
-    )
-
-
 async def _own(stores: Stores, fresh: Fresh, post_id: int, user_id: int) -> PostRow:
     """One's own post; ``Problem`` 403 or 404."""
     await fresh.reach(user_id, "posts")
-    row = await _find(stores, post_id)
-    if not may_open(row, user_id):
-        raise not_found("post")
+    row = await open_post(stores, post_id, user_id)
     check_author(row.author_id, user_id)
     return row
 

@@ -18,6 +18,7 @@ from api.app import create_app
 from api.passwords import Passwords
 from api.stores import Stores, open_stores
 from schemas.events import Event, PostPublished, RenderedMedia, Rendition, Source
+from sinks.counters import CounterSink
 from sinks.home_feed import HomeFeedSink
 from sinks.home_feed_buckets import RedisBuckets
 from sinks.object_store import rendition_key
@@ -26,8 +27,10 @@ from sinks.settings import Settings
 from sinks.tables import TableSink
 from sinks.topics import Topics
 from streams.accounts import ACCOUNTS
+from streams.counters import COUNTERS
 from streams.follows import FOLLOWS
 from streams.home_feed import HOME_FEED
+from streams.likes import LIKES
 from streams.notifications import NOTIFICATIONS
 from streams.posts import POSTS
 from streams.records import Record, Span, TopicPartition
@@ -135,7 +138,7 @@ class Gateway:
         records = sorted(self.listener.records[self._applied :], key=lambda record: (record.tp, record.offset))
         self._applied = len(self.listener.records)
         last = self._ends | {record.tp: record.offset for record in records}
-        for view in (ACCOUNTS, FOLLOWS, POSTS, USER_POSTS, NOTIFICATIONS, HOME_FEED):
+        for view in (ACCOUNTS, FOLLOWS, POSTS, USER_POSTS, NOTIFICATIONS, LIKES, HOME_FEED, COUNTERS):
             own = [record for record in records if record.tp.topic in view.sources]
             spans = {record.tp: Span(self._ends.get(record.tp, -1), last[record.tp]) for record in own}
             if own:
@@ -143,23 +146,25 @@ class Gateway:
         self._ends = last
 
     async def rebuild(self, part: float = 1.0) -> None:
-        """Apply ``part`` of the log to the home feed once more, from its beginning, as agents do after a loss."""
+        """Apply ``part`` of the log to the views in Redis once more, from its beginning, as agents do after a loss."""
         records = sorted(self.listener.records[: self._applied], key=lambda record: (record.tp, record.offset))
-        own = [record for record in records if record.tp.topic in HOME_FEED.sources]
-        own = own[: int(len(own) * part)]
-        spans = {record.tp: Span(-1, record.offset) for record in own}
-        await self._sink(HOME_FEED.name).apply(HOME_FEED.project(own), spans)
+        for view in (HOME_FEED, COUNTERS):
+            own = [record for record in records if record.tp.topic in view.sources]
+            own = own[: int(len(own) * part)]
+            spans = {record.tp: Span(-1, record.offset) for record in own}
+            await self._sink(view.name).apply(view.project(own), spans)
 
     def _sink(self, view: str) -> Any:
         if not self._sinks:
             ids = Topics(self.settings).ids()
-            for name in ("accounts", "follows", "posts", "user_posts", "notifications"):
+            for name in ("accounts", "follows", "posts", "user_posts", "notifications", "likes"):
                 self._sinks[name] = TableSink(self.stores.cassandra, name, 1, ids)
             count = self.settings.buckets
             cap, slack = self.settings.feed_cap, self.settings.feed_slack
             buckets = RedisBuckets(self.stores.redis, ids, generation=1, buckets=count, cap=cap, slack=slack)
             threshold = self.settings.pull_threshold
             self._sinks["home_feed"] = HomeFeedSink(buckets, ids, count=count, pull_threshold=threshold)
+            self._sinks["counters"] = CounterSink(self.stores.redis, ids, generation=1, buckets=count)
         return self._sinks[view]
 
 

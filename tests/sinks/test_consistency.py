@@ -49,6 +49,16 @@ class Feeds:
         return self.at
 
 
+class Counts:
+    """The counters' fence, by hand."""
+
+    def __init__(self, fence: int = -1) -> None:
+        self.at = fence
+
+    async def fence(self, tp: TopicPartition) -> int:
+        return self.at
+
+
 class NoCassandra:
     """Nothing here may ask Cassandra."""
 
@@ -57,7 +67,7 @@ class NoCassandra:
 
 
 def fences(feeds: Feeds) -> Fences:
-    return Fences(NoCassandra(), feeds)  # type: ignore[arg-type]
+    return Fences(NoCassandra(), feeds, Counts())  # type: ignore[arg-type]
 
 
 async def test_one_look_where_the_view_is_there_already() -> None:
@@ -90,6 +100,13 @@ async def test_topics_that_a_view_does_not_read_are_no_reason_to_wait() -> None:
     assert feeds.looks == 0
 
 
+async def test_counters_have_fences_of_their_own() -> None:
+    counting = Fences(NoCassandra(), Feeds(9), Counts(4))  # type: ignore[arg-type]
+    likes = TopicPartition("engagement", 0)
+    assert await counting.wait("counters", 1, {likes: 4}, 0)
+    assert not await counting.wait("counters", 1, {likes: 5}, 0)
+
+
 async def test_unknown_view() -> None:
     with pytest.raises(KeyError):
         await fences(Feeds(1)).wait("nonsense", 1, {}, 0)
@@ -98,11 +115,11 @@ async def test_unknown_view() -> None:
 async def test_table_views_by_their_generation(cassandra: Cassandra) -> None:
     sink = TableSink(cassandra, "posts", 2, {"posts": "id"})
     await sink.apply([], {POSTS_3: Span(-1, 9)})
-    second = Fences(cassandra, Feeds(-1), {"posts": 2})
+    second = Fences(cassandra, Feeds(-1), Counts(), {"posts": 2})
     assert await second.wait("posts", 1, {POSTS_3: 9}, 0)
     assert not await second.wait("posts", 1, {POSTS_3: 10}, 0)
     assert not await second.wait("posts", 1, {TopicPartition("posts", 4): 0}, 0)
-    assert not await Fences(cassandra, Feeds(-1)).wait("posts", 1, {POSTS_3: 9}, 0)
+    assert not await Fences(cassandra, Feeds(-1), Counts()).wait("posts", 1, {POSTS_3: 9}, 0)
     waiting = asyncio.create_task(second.wait("posts", 1, {POSTS_3: 10}, 30))
     await sink.apply([], {POSTS_3: Span(9, 10)})
     assert await waiting

@@ -1,0 +1,18 @@
+"""counters: how many like each post, in Redis."""
+
+from __future__ import annotations
+
+from agents.group import Group
+from agents.kafka_source import KafkaSource
+from agents.stores import Stores
+from sinks.counters import CounterSink
+from streams.counters import COUNTERS as VIEW
+
+
+async def open_sink(stores: Stores, source: KafkaSource, generation: int) -> CounterSink:
+    """The sink over the buckets of ``generation``."""
+    redis, topic_ids = await stores.redis(), await stores.topic_ids()
+    return CounterSink(redis, topic_ids, generation=generation, buckets=stores.settings.buckets)
+
+
+GROUP = Group(VIEW, open_sink)
