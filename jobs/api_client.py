@@ -77,6 +77,14 @@ class ApiClient:
         """Cease to follow a person."""
         await self._ask("DELETE", f"/api/v1/users/{user_id}/follow")
 
+    async def like(self, post_id: int) -> None:
+        """Like a post."""
+        await self._ask("POST", f"/api/v1/posts/{post_id}/like")
+
+    async def unlike(self, post_id: int) -> None:
+        """Cease to like a post."""
+        await self._ask("DELETE", f"/api/v1/posts/{post_id}/like")
+
     async def change_profile(self, name: str, bio: str) -> None:
         """Say who one is."""
         await self._ask("PATCH", "/api/v1/me", json={"name": name, "bio": bio})

@@ -17,6 +17,7 @@ from jobs.verify_log import committed
 from schemas.ids import MAX_ID
 from sinks.cassandra import Cassandra
 from sinks.consistency import Fences
+from sinks.counters_reader import CounterReader
 from sinks.credentials import Usernames
 from sinks.feed_evidence import FeedEvidence, PostEvidence
 from sinks.follows import FollowReader
@@ -53,6 +54,7 @@ async def _opened(settings: Settings) -> AsyncIterator[_Explanation]:
         redis = connect(settings.redis_url, seconds=30)
         stack.push_async_callback(redis.aclose)
         feeds = HomeFeedReader(redis, generation=live.get("home_feed", 1), buckets=settings.buckets)
+        counters = CounterReader(redis, generation=live.get("counters", 1), buckets=settings.buckets)
         yield _Explanation(
             settings=settings,
             names=Usernames(cassandra),
@@ -60,7 +62,7 @@ async def _opened(settings: Settings) -> AsyncIterator[_Explanation]:
             feeds=feeds,
             posts=PostReader(cassandra, live.get("posts", 1), live.get("user_posts", 1)),
             follows=FollowReader(cassandra, live.get("follows", 1)),
-            fences=Fences(cassandra, feeds, live),
+            fences=Fences(cassandra, feeds, counters, live),
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Hashable, Mapping
 from typing import Any, Protocol, cast
 
+from jobs.replay_counters import CounterComparison
 from jobs.replay_views import ReplayStores
 from jobs.verify_differences import Differences
 from sinks.generation_tables import Key, Pair, pairs, side_by_side
@@ -13,6 +14,7 @@ from sinks.home_feed_reader import HomeFeedReader, Skeleton
 from sinks.posts import PostReader, PostRow
 from sinks.scans import COLUMNS, media_list_of, media_of
 from sinks.view_tables import TABLES
+from streams.counters import COUNTERS
 from streams.home_feed import HOME_FEED
 from streams.views import View
 
@@ -34,6 +36,8 @@ def comparison_of(stores: ReplayStores, view: View[Any], was: int, new: int, liv
     """``live`` says which generation of the other views is live: the rules that readers apply ask posts."""
     if view is HOME_FEED:
         return FeedComparison(stores, was, new, PostReader(stores.cassandra, live["posts"], live["user_posts"]))
+    if view is COUNTERS:
+        return CounterComparison(stores, was, new)
     return TableComparison(stores, view, was, new)
 
 

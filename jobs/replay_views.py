@@ -10,19 +10,23 @@ from pathlib import Path
 from typing import Any, Self
 
 from sinks.cassandra import Cassandra
+from sinks.counters import COUNTED, CounterSink
 from sinks.generation_tables import drop as drop_tables
 from sinks.home_feed import HomeFeedSink
 from sinks.home_feed_buckets import RedisBuckets
 from sinks.home_feed_bulk import BulkHomeFeedSink
-from sinks.home_feed_keys import HomeFeedKeys
+from sinks.home_feed_watch import FEEDS
 from sinks.redis import Redis, connect
+from sinks.redis_keys import GenerationKeys
 from sinks.settings import Settings
 from sinks.sink import Sink
 from sinks.tables import TableSink, uncovered
 from sinks.topics import Topics
 from streams.accounts import ACCOUNTS
+from streams.counters import COUNTERS
 from streams.follows import FOLLOWS
 from streams.home_feed import HOME_FEED
+from streams.likes import LIKES
 from streams.notifications import NOTIFICATIONS
 from streams.posts import POSTS
 from streams.records import Spans
@@ -30,8 +34,10 @@ from streams.user_posts import USER_POSTS
 from streams.views import Delete, Upsert, View
 
 VIEWS: dict[str, View[Any]] = {
-    view.name: view for view in (ACCOUNTS, FOLLOWS, POSTS, USER_POSTS, NOTIFICATIONS, HOME_FEED)
+    view.name: view for view in (ACCOUNTS, FOLLOWS, POSTS, USER_POSTS, NOTIFICATIONS, LIKES, HOME_FEED, COUNTERS)
 }
+PREFIXES = {view.name: view.prefix for view in (FEEDS, COUNTED)}
+"""Of views in Redis, what their keys begin with before the generation."""
 EMITTERS = ("media", "publisher")
 REDIS_SECONDS = 60.0
 
@@ -54,7 +60,7 @@ def view_named(name: str) -> View[Any]:
 
 def stores_of(view: View[Any]) -> list[str]:
     """Where its rows are."""
-    return ["redis"] if view is HOME_FEED else ["cassandra"]
+    return ["redis"] if view.name in PREFIXES else ["cassandra"]
 
 
 class UncoveredRows(TableSink):
@@ -91,6 +97,9 @@ class ReplayStores:
 
     def live_sink(self, view: View[Any], generation: int) -> Sink[Any]:
         """The sink that agents use, on any generation."""
+        if view is COUNTERS:
+            count = self.settings.buckets
+            return CounterSink(self.redis, self.topic_ids, generation=generation, buckets=count)
         if view is not HOME_FEED:
             return TableSink(self.cassandra, view.name, generation, self.topic_ids)
         settings = self.settings
@@ -106,7 +115,13 @@ class ReplayStores:
 
     def building_sink(self, view: View[Any], generation: int) -> Sink[Any]:
         """The sink that builds a generation fastest before anybody reads it."""
+        if view is COUNTERS:
+            return self.live_sink(view, generation)
         return self.bulk_sink(view, generation) or UncoveredRows(self.cassandra, view.name, generation, self.topic_ids)
+
+    def keys(self, view: View[Any], generation: int) -> GenerationKeys:
+        """The keys of a view that is in Redis."""
+        return GenerationKeys(self.redis, f"{PREFIXES[view.name]}{generation}:")
 
     def bulk_sink(self, view: View[Any], generation: int) -> BulkHomeFeedSink | None:
         """The sink that keeps what it builds until it is loaded; None for a view that has none."""
@@ -135,7 +150,7 @@ class ReplayStores:
 async def drop_generation(stores: ReplayStores, view: View[Any], number: int) -> list[str]:
     """Remove what a generation holds; what was removed, for people. Nobody may point to it any more."""
     removed = await drop_tables(stores.cassandra, view.name, number)
-    if view.name == "home_feed":
-        removed = [f"{await HomeFeedKeys(stores.redis, number).unlink():,} keys"]
+    if "redis" in stores_of(view):
+        removed = [f"{await stores.keys(view, number).unlink():,} keys"]
         stores.forget_checkpoint(view, number)
     return removed

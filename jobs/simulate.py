@@ -121,6 +121,8 @@ def _counts(counts: Counter[str]) -> dict[str, int]:
         "edits": "PostEdited",
         "deletes": "PostDeleted",
         "profile_changes": "ProfileChanged",
+        "likes": "PostLiked",
+        "unlikes": "PostUnliked",
         "uploads": "UploadCompleted",
     }
     done = {name: counts[event] for name, event in named.items()}

@@ -12,7 +12,16 @@ from jobs.api_client import ApiClient, ApiRefused
 from jobs.photos import Photo
 from jobs.world import Reuse, Step, Upload, World
 from jobs.world_doings import doings
-from schemas.events import Followed, PostDeleted, PostEdited, PostSubmitted, ProfileChanged, Unfollowed
+from schemas.events import (
+    Followed,
+    PostDeleted,
+    PostEdited,
+    PostLiked,
+    PostSubmitted,
+    PostUnliked,
+    ProfileChanged,
+    Unfollowed,
+)
 from sinks.sealing import unseal
 from sinks.settings import Settings
 
@@ -110,11 +119,24 @@ class ApiSimulation:
             case Unfollowed():
                 await clients[step.follower_id].unfollow(clients[step.followee_id].user_id)
                 self.counts["unfollows"] += 1
+            case PostLiked() | PostUnliked():
+                await self._like(step)
             case ProfileChanged():
                 name, bio = self._opened(step.user_id, step.name), self._opened(step.user_id, step.bio)
                 await clients[step.user_id].change_profile(name, bio)
                 self.counts["profile_changes"] += 1
         self.counts["events"] += 1
+
+    async def _like(self, step: PostLiked | PostUnliked) -> None:
+        client, post_id, likes = self._clients[step.actor_id], self._posts[step.post_id], isinstance(step, PostLiked)
+        try:
+            await (client.like(post_id) if likes else client.unlike(post_id))
+            self.counts["likes" if likes else "unlikes"] += 1
+        except ApiRefused as refused:
+            # The world likes what is not published yet, or deleted already; the API knows better.
+            if refused.status != 404:
+                raise
+            self.counts["refused_likes"] += 1
 
     async def _upload(self, owner: int, media_id: int, photo: Photo) -> None:
         self._media[media_id] = await self._clients[owner].upload(photo, f"simulate-{media_id}")

@@ -24,12 +24,15 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from jobs.verify_counters import CounterComparison
 from jobs.verify_differences import Differences
 from jobs.verify_feeds import FeedComparison
 from jobs.verify_fold import Accounting, Fold, publications, renderings
 from jobs.verify_log import LogReader, Offsets, committed, wait_for
 from jobs.verify_tables import TABLE_VIEWS
 from sinks.cassandra import Cassandra
+from sinks.counters import CounterSink
+from sinks.counters_reader import CounterReader, CounterScan
 from sinks.generations import FIRST, GenerationLog
 from sinks.home_feed import HomeFeedSink
 from sinks.home_feed_buckets import RedisBuckets
@@ -38,6 +41,7 @@ from sinks.posts import PostReader
 from sinks.redis import Redis, connect
 from sinks.scans import HomeFeedScan
 from sinks.settings import Settings
+from sinks.sink import Sink
 from sinks.tables import TableSink
 from sinks.topics import Topics
 from sinks.verifications import remember
@@ -49,7 +53,9 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "posts": ("posts", "media"),
     "user_posts": ("posts",),
     "notifications": ("notifications",),
+    "likes": ("engagement",),
     "home_feed": ("posts", "graph"),
+    "counters": ("engagement", "posts"),
 }
 """The topics of each view."""
 EMITTERS: dict[str, tuple[str, ...]] = {"media": ("media",), "publisher": ("posts", "media")}
@@ -210,7 +216,7 @@ class _Verification:
 
     async def _reach(self, name: str, ends: Offsets) -> dict[TopicPartition, tuple[int, int]]:
         partitions = [tp for tp in ends if tp.topic in SOURCES[name]]
-        sink = self._feed_sink() if name == "home_feed" else self._table_sink(name)
+        sink = self._sink(name)
 
         async def positions() -> Offsets:
             return await sink.fences(partitions)
@@ -232,15 +238,20 @@ class _Verification:
             found = await TABLE_VIEWS[name](self._fold, self._cassandra, self._generation(name))
             self._progress.update(task, total=found.checked, completed=found.checked)
             return found
-        settings = self._settings
+        settings, generation = self._settings, self._generation(name)
 
         def moved(done: int, of: int) -> None:
             self._progress.update(task, total=of, completed=done)
 
+        if name == "counters":
+            return await CounterComparison(self._fold, moved).run(
+                CounterReader(self._redis, generation=generation, buckets=settings.buckets),
+                CounterScan(self._redis, generation=generation, buckets=settings.buckets),
+            )
         comparison = FeedComparison(self._fold, settings.feed_cap, moved)
         return await comparison.run(
-            HomeFeedReader(self._redis, generation=self._generation(name), buckets=settings.buckets),
-            HomeFeedScan(self._redis, generation=self._generation(name), buckets=settings.buckets),
+            HomeFeedReader(self._redis, generation=generation, buckets=settings.buckets),
+            HomeFeedScan(self._redis, generation=generation, buckets=settings.buckets),
             PostReader(self._cassandra, self._generation("posts"), self._generation("user_posts")),
         )
 
@@ -251,8 +262,13 @@ class _Verification:
             differences.add(subject, f"{subject}: {why}")
         return differences
 
-    def _table_sink(self, name: str) -> TableSink:
-        return TableSink(self._cassandra, name, self._generation(name), self._topic_ids)
+    def _sink(self, name: str) -> Sink[Any]:
+        generation, buckets = self._generation(name), self._settings.buckets
+        if name == "home_feed":
+            return self._feed_sink()
+        if name == "counters":
+            return CounterSink(self._redis, self._topic_ids, generation=generation, buckets=buckets)
+        return TableSink(self._cassandra, name, generation, self._topic_ids)
 
     def _generation(self, view: str) -> int:
         return self._live.get(view, FIRST)

@@ -17,9 +17,11 @@ from schemas.events import (
     MediaRejected,
     PostDeleted,
     PostEdited,
+    PostLiked,
     PostPublished,
     PostRejected,
     PostSubmitted,
+    PostUnliked,
     ProfileChanged,
     RenderedMedia,
     RenditionsReady,
@@ -90,6 +92,8 @@ class Fold:
     media: dict[int, Media] = field(default_factory=dict)
     notices: dict[tuple[int, int], Notice] = field(default_factory=dict)
     """(recipient, media) → what they were told of it."""
+    likes: dict[int, dict[int, int]] = field(default_factory=dict)
+    """Post → who likes it → time of the event that says so; of deleted posts too."""
     counts: Counter[str] = field(default_factory=Counter)
     """Records by the name of their event."""
 
@@ -102,6 +106,10 @@ class Fold:
                     self.following.setdefault(a, {})[b] = event.at
             case Unfollowed(follower_id=a, followee_id=b):
                 self.following.get(a, {}).pop(b, None)
+            case PostLiked():
+                self.likes.setdefault(event.post_id, {})[event.actor_id] = event.at
+            case PostUnliked():
+                self.likes.get(event.post_id, {}).pop(event.actor_id, None)
             case AccountRegistered():
                 account = self.accounts.setdefault(event.user_id, Account())
                 account.username, account.name, account.registered_at = event.username, event.name, event.at

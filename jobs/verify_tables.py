@@ -99,12 +99,23 @@ async def notifications(fold: Fold, cassandra: Cassandra, generation: int) -> Di
     return differences
 
 
+async def likes(fold: Fold, cassandra: Cassandra, generation: int) -> Differences:
+    """Who likes what. The rows of deleted posts stay, and nobody is shown them."""
+    differences = Differences()
+    expected: dict[Key, Values] = {
+        (post, user): (at,) for post, likers in fold.likes.items() for user, at in likers.items()
+    }
+    await compare(differences, "likes", COLUMNS["likes"], expected, _rows(cassandra, generation, "likes"))
+    return differences
+
+
 TABLE_VIEWS: dict[str, Callable[[Fold, Cassandra, int], Awaitable[Differences]]] = {
     "accounts": accounts,
     "follows": follows,
     "posts": posts,
     "user_posts": user_posts,
     "notifications": notifications,
+    "likes": likes,
 }
 
 

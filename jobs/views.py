@@ -12,14 +12,13 @@ from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as KafkaPartition
 
 from jobs.replay import at_work
-from jobs.replay_views import VIEWS, ReplayStores, drop_generation, stores_of, view_named
+from jobs.replay_views import PREFIXES, VIEWS, ReplayStores, drop_generation, stores_of, view_named
 from jobs.replay_workers import Workers
 from sinks.dead_letters_fold import DeadLetterBook
 from sinks.dead_letters_reader import DeadLetterLog
 from sinks.errors import LogRemade, StoreAway
 from sinks.generation_tables import disk_bytes
 from sinks.generations import GenerationLog, Generations
-from sinks.home_feed_keys import HomeFeedKeys
 from sinks.producer import failure
 from sinks.replay_poison import PoisonBook
 from sinks.settings import Settings
@@ -69,7 +68,7 @@ def drop(settings: Settings, name: str, number: int, *, dry_run: bool) -> list[s
     log = GenerationLog(settings)
     if dry_run:
         _dropped(log.of(name), number)
-        return view_tables(number, name) or [f"every key that begins with hf{number}:"]
+        return view_tables(number, name) or [f"every key that begins with {PREFIXES[name]}{number}:"]
 
     async def run() -> list[str]:
         async with at_work(settings, view, f"shutterlog views drop {name}") as (stores, _):
@@ -157,7 +156,7 @@ def _is_well(state: Mapping[str, Any]) -> bool:
 
 async def _size(stores: ReplayStores, view: View[Any], generation: int) -> dict[str, Any]:
     if "redis" in stores_of(view):
-        size = await HomeFeedKeys(stores.redis, generation).size()
+        size = await stores.keys(view, generation).size()
         return {"bytes": size.bytes, "measured": "memory" if size.exact else "sample"}
     return {"bytes": await disk_bytes(stores.cassandra, view.name, generation), "measured": "disk"}
 

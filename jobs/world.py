@@ -31,7 +31,17 @@ DAY_MS = 86_400_000
 DEFAULT_UNTIL_MS = 1_735_689_600_000
 """2025-01-01T00:00:00Z: fixed, so that a seed alone gives the same events, and in every broker's past."""
 
-SHARES = {"post": 0.34, "edit": 0.09, "delete": 0.09, "follow": 0.20, "unfollow": 0.16, "toggle": 0.08, "profile": 0.04}
+SHARES = {
+    "like": 0.50,
+    "unlike": 0.05,
+    "post": 0.15,
+    "edit": 0.04,
+    "delete": 0.04,
+    "follow": 0.09,
+    "unfollow": 0.07,
+    "toggle": 0.035,
+    "profile": 0.025,
+}
 """Of the events, unless the number of posts is given; the other shares then share the rest."""
 _WORDS = "dawn harbour fern alley copper winter lantern tide meadow signal orchard glass ember north rain"
 

@@ -9,13 +9,23 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import NamedTuple
 
 import numpy as np
 
 from jobs.world import DAY_MS, Plan, Reuse, Step, World
 from jobs.world_follows import Follows
-from schemas.events import Event, Followed, PostDeleted, PostEdited, PostSubmitted, ProfileChanged, Unfollowed
+from jobs.world_likes import Likes, Post
+from schemas.events import (
+    Event,
+    Followed,
+    PostDeleted,
+    PostEdited,
+    PostLiked,
+    PostSubmitted,
+    PostUnliked,
+    ProfileChanged,
+    Unfollowed,
+)
 
 TORN_SHARE = 0.04
 """Uploads whose file is broken, so that rejections happen."""
@@ -26,19 +36,15 @@ def doings(world: World) -> Iterator[Step]:
     return Doings(world).steps()
 
 
-class _Post(NamedTuple):
-    post_id: int
-    author: int
-
-
 class Doings:
     """The state of a world while its people do things."""
 
     def __init__(self, world: World) -> None:
         self.world, self.random, self.ids = world, world.random, world.ids
         self.follows = Follows(world.graph, self.random)
-        self.alive: list[_Post] = []
-        self.dead: list[_Post] = []
+        self.alive: list[Post] = []
+        self.dead: list[Post] = []
+        self.likes = Likes(self.random)
         self.later: list[tuple[int, int, Callable[[], Step]]] = []
         """Steps that wait for a slot, so that a post and its pictures can pass each other: (slot, order, step)."""
 
@@ -67,6 +73,8 @@ class Doings:
                 yield self._delete()
             case "profile":
                 yield self._profile()
+            case "like" | "unlike":
+                yield self._like(kind)
             case _:
                 yield self._relate(kind)
 
@@ -105,7 +113,7 @@ class Doings:
 
         def submit() -> PostSubmitted:
             event_id = self.ids.next()
-            self.alive.append(_Post(post_id, author))
+            self.alive.append(Post(post_id, author))
             sealed = self.world.sealed(author, event_id, "caption", caption)
             return PostSubmitted(
                 event_id=event_id,
@@ -162,6 +170,15 @@ class Doings:
             name=self.world.sealed(user, event_id, "name", self.world.words(2).title()),
             bio=self.world.sealed(user, event_id, "bio", self.world.words(6)),
         )
+
+    def _like(self, kind: str) -> Event:
+        user = self.world.people[self.world.someone()]
+        change = self.likes.change(kind, user, self.alive, self.dead)
+        if change is None:
+            return self._profile()
+        user, post, likes = change
+        event_id, made = self.ids.next(), PostLiked if likes else PostUnliked
+        return made(event_id=event_id, at=self.ids.at, actor_id=user, post_id=post.post_id, author_id=post.author)
 
     def _relate(self, kind: str) -> Event:
         pair = self.follows.change(kind, self.world.someone)

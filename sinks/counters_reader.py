@@ -102,6 +102,10 @@ class CounterScan:
         for shard in await self._read(kind, found):
             yield shard
 
+    async def post_ids(self, kind: str) -> set[int]:
+        """The posts of which anybody is counted as ``kind``. Raises ``StoreAway``."""
+        return {int(key.rsplit(b":", 2)[1]) async for key in self._keys(f"{KINDS[kind]}:*:*")}
+
     async def gone(self) -> AsyncIterator[int]:
         """The deleted posts. Raises ``StoreAway``."""
         for bucket in range(self._buckets):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from itertools import islice
 from typing import NamedTuple
 
 from sinks.redis import Redis, reaching_redis
+from sinks.redis_keys import GenerationKeys
 
 _SCANNED = 5000
 _PIPELINED = 500
@@ -27,20 +27,11 @@ class Name(NamedTuple):
         return f"{what.get(self.kind, self.kind)} of {self.user_id}"
 
 
-class Size(NamedTuple):
-    """``exact`` where every key was asked; else the mean of a sample, times ``keys``."""
-
-    keys: int
-    bytes: int
-    exact: bool
-
-
-class HomeFeedKeys:
+class HomeFeedKeys(GenerationKeys):
     """All keys of one generation."""
 
     def __init__(self, redis: Redis, generation: int) -> None:
-        self._redis = redis
-        self._prefix = f"hf{generation}:"
+        super().__init__(redis, f"hf{generation}:")
 
     async def names(self) -> set[Name]:
         """Those that belong to one person each. Raises ``StoreAway``."""
@@ -80,52 +71,8 @@ class HomeFeedKeys:
             found.append(({post for post in map(int, posts) if post > floor}, floor))
         return found
 
-    async def size(self) -> Size:
-        """What it takes in memory. Raises ``StoreAway``."""
-        drawn: list[bytes] = []
-        keys = 0
-        chance = random.Random(1)  # noqa: S311
-        async for key in self._keys():
-            keys += 1
-            if len(drawn) < _MEASURED:
-                drawn.append(key)
-            elif (place := chance.randrange(keys)) < _MEASURED:
-                drawn[place] = key
-        async with reaching_redis():
-            pipeline = self._redis.pipeline(transaction=False)
-            for key in drawn:
-                pipeline.memory_usage(key, samples=5)
-            taken = sum(filter(None, await pipeline.execute()))
-        return Size(keys, round(taken * keys / len(drawn)) if drawn else 0, keys == len(drawn))
-
-    async def unlink(self) -> int:
-        """Remove everything, in batches that hold Redis up for a moment each; how many keys. Raises ``StoreAway``."""
-        removed = 0
-        async with reaching_redis():
-            found: list[bytes] = []
-            async for key in self._keys():
-                found.append(key)
-                if len(found) == _PIPELINED:
-                    removed += await self._unlink(found)
-                    found = []
-            return removed + await self._unlink(found)
-
-    async def _unlink(self, keys: Sequence[bytes]) -> int:
-        pipeline = self._redis.pipeline(transaction=False)
-        for key in keys:
-            pipeline.unlink(key)
-        return sum(await pipeline.execute())
-
     def _key(self, name: Name) -> str:
         return f"{self._prefix}{{{name.bucket}}}:{name.kind}:{name.user_id}"
-
-    async def _keys(self) -> AsyncIterator[bytes]:
-        seen: set[bytes] = set()  # SCAN may give a key twice while a table grows
-        async with reaching_redis():
-            async for key in self._redis.scan_iter(match=f"{self._prefix}{{*}}:*", count=_SCANNED):
-                if key not in seen:
-                    seen.add(key)
-                    yield key
 
 
 def chunks(names: Sequence[Name]) -> list[list[Name]]:

@@ -51,7 +51,7 @@ class Watched(NamedTuple):
     passes: tuple[str, ...]
 
 
-FEEDS = Watched("home feed", "hf", HOME_FEED.sources, (STATE, PUSH))
+FEEDS = Watched(HOME_FEED.name, "hf", HOME_FEED.sources, (STATE, PUSH))
 
 
 @dataclass
@@ -86,7 +86,7 @@ class GenerationWatch:
         found: dict[int, History] = {}
         for bucket in buckets:
             if not self._buckets[bucket].sound:
-                raise Healing(f"bucket {bucket} of the {self._view.name} is coming back")
+                raise Healing(f"bucket {bucket} of {self._view.name} is coming back")
             found[bucket] = self._buckets[bucket].history
         return found
 
@@ -98,7 +98,7 @@ class GenerationWatch:
             # What had no history when it was looked at was empty, as the log was.
             if born is not None and (now[0] != born or now[1] < moves):
                 known.sound = False
-                raise Healing(f"bucket {bucket} of the {self._view.name} has gone back")
+                raise Healing(f"bucket {bucket} of {self._view.name} has gone back")
             if known.history[0] in (None, now[0]) and now[1] > known.history[1]:
                 known.history = now
 
@@ -205,13 +205,13 @@ class FeedWatch:
                 self._say(str(away))
             except Exception:  # whatever it is, nothing must be judged for ever by what was seen before it
                 watched.rest()
-                logger.exception("the %s cannot be looked at", self._view.name)
+                logger.exception("%s cannot be looked at", self._view.name)
             else:
                 self._said = ""
 
     def _say(self, why: str) -> None:
         if why != self._said:
-            logger.warning("the %s cannot be looked at: %s", self._view.name, why)
+            logger.warning("%s cannot be looked at: %s", self._view.name, why)
         self._said = why
 
     async def _run(self) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import io
 import itertools
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, NamedTuple
 
 import httpx
@@ -19,6 +21,7 @@ from api.passwords import Passwords
 from api.stores import Stores, open_stores
 from schemas.events import Event, PostPublished, RenderedMedia, Rendition, Source
 from sinks.counters import CounterSink
+from sinks.errors import StoreAway
 from sinks.home_feed import HomeFeedSink
 from sinks.home_feed_buckets import RedisBuckets
 from sinks.object_store import rendition_key
@@ -33,8 +36,10 @@ from streams.home_feed import HOME_FEED
 from streams.likes import LIKES
 from streams.notifications import NOTIFICATIONS
 from streams.posts import POSTS
-from streams.records import Record, Span, TopicPartition
+from streams.records import Record, Span, Spans, TopicPartition
 from streams.user_posts import USER_POSTS
+from streams.views import View
+from tests.agents.workers import until
 
 PASSWORD = "correct horse battery"
 _numbers = itertools.count(int(time.time() * 1000))
@@ -152,7 +157,14 @@ class Gateway:
             own = [record for record in records if record.tp.topic in view.sources]
             own = own[: int(len(own) * part)]
             spans = {record.tp: Span(-1, record.offset) for record in own}
-            await self._sink(view.name).apply(view.project(own), spans)
+            await until(f"{view.name} is rebuilt", partial(self._applied_to, view, own, spans))
+
+    async def _applied_to(self, view: View[Any], records: Sequence[Record], spans: Spans) -> bool:
+        """Whether the store takes them: as agents do, whoever calls tries again where it is away."""
+        with contextlib.suppress(StoreAway):
+            await self._sink(view.name).apply(view.project(records), spans)
+            return True
+        return False
 
     def _sink(self, view: str) -> Any:
         if not self._sinks:

@@ -196,12 +196,16 @@ async def test_without_redis_all_goes_on(settings: Settings, own_services: Calla
         async def back() -> bool:
             return (await feed(gateway, reader))[1] == "redis"
 
+        async def stopped() -> bool:
+            return not supervisor.states()["redis"].pid  # it is asked to, and a start before that would be refused
+
         await until("feeds come from Redis again", back)
         assert await feed(gateway, reader) == (posts, "redis")
         # Stopped and started without its data.
         await gateway.stores.redis.config_set("appendonly", "no")
         await gateway.stores.redis.flushall()
         await asyncio.to_thread(supervisor.stop_program, "redis")
+        await until("Redis has stopped", stopped)
         assert await feed(gateway, reader) == (posts, "cassandra")
         await asyncio.to_thread(supervisor.start_program, "redis")
         assert await feed(gateway, reader) == (posts, "cassandra")

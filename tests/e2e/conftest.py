@@ -18,7 +18,10 @@ from sinks.settings import Settings
 from tests.agents.workers import until, worker_processes
 from tests.services import empty_redis
 
-GROUPS = ("accounts", "follows", "posts", "user_posts", "notifications", "home_feed", "media", "publisher")
+GROUPS = (
+    *("accounts", "follows", "posts", "user_posts", "notifications", "home_feed"),
+    *("likes", "counters", "media", "publisher"),
+)
 URL = "http://shutterlog.test"
 SLOW = 60.0
 """Seconds that anything may take on a machine that runs everything at once."""

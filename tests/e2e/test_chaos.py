@@ -19,13 +19,13 @@ from tests.services import empty_redis
 
 SLOTS = {
     "a": ("accounts", "follows", "posts", "user_posts", "notifications", "home_feed"),
-    "b": ("home_feed", "media", "publisher"),
-    "c": ("posts", "user_posts", "home_feed", "publisher"),
+    "b": ("home_feed", "likes", "counters", "media", "publisher"),
+    "c": ("posts", "user_posts", "home_feed", "counters", "publisher"),
 }
 KILLS = 6
 RATE = 80.0
 """Events a second, so that kills fall among them."""
-EVERY = 35
+EVERY = 25
 """Records in `posts` between two kills."""
 
 
@@ -46,7 +46,7 @@ async def test_no_kill_leaves_a_trace(
         running = {slot: workers.start(settings, *groups, slot=slot) for slot, groups in SLOTS.items()}
         for worker in running.values():
             await worker.says("metrics on port", seconds=SLOW)
-        wishes = Wishes(Plan(seed=1, events=600, whole_way=40), people=60, templates=3, rate=RATE)
+        wishes = Wishes(Plan(seed=1, events=1200, whole_way=60), people=60, templates=3, rate=RATE)
         living = asyncio.create_task(asyncio.to_thread(simulate, settings, wishes, quiet=True))
         for kill in range(KILLS):
             await until(f"kill {kill} has its turn", partial(_has_posts, settings, kill * EVERY), SLOW)
@@ -56,11 +56,12 @@ async def test_no_kill_leaves_a_trace(
             await running[slot].kill()
             running[slot] = workers.start(settings, *SLOTS[slot], slot=slot)
         counts = await living
-        assert counts["events"] == 600
+        assert counts["events"] == 1200
         report = await asyncio.to_thread(verify, settings, patience=SLOW, quiet=True)
         assert report.differences == 0, "\n".join(report.lines(20))
         assert report.undecodable == 0
-        assert set(report.views) >= {"accounts", "follows", "posts", "user_posts", "notifications", "home_feed"}
+        views = {"accounts", "follows", "posts", "user_posts", "notifications", "home_feed", "likes", "counters"}
+        assert set(report.views) >= views
         assert all(found.checked > 0 for name, found in report.views.items()), report.to_json()
         assert all(worker.process.poll() is None for worker in running.values()), "only kills may end a worker"
         await forget(settings)

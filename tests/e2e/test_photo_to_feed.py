@@ -84,6 +84,14 @@ async def test_a_photo_stands_in_the_followers_feed_until_it_is_deleted(product:
 
     await until("the caption changes in the feed", edited, SLOW)
 
+    await bob.ask("POST", f"/api/v1/posts/{post_id}/like")
+
+    async def liked() -> bool:
+        return [(one["like_count"], one["liked_by_me"]) for one in await bob.feed()] == [(1, True)]
+
+    await until("the like is counted in the feed", liked, SLOW)
+    assert [one["id"] for one in (await ada.get(f"/api/v1/posts/{post_id}/likes"))["items"]] == [bob.id]
+
     await ada.ask("DELETE", f"/api/v1/posts/{post_id}")
     await bob.sees()
     gone = await product.client.get(f"/api/v1/posts/{post_id}")

@@ -63,6 +63,10 @@ async def test_each_view_is_built_anew_gone_back_from_and_dropped(
     await asyncio.to_thread(drop, world.settings, "follows", 2, dry_run=False)
     await asyncio.to_thread(drop, world.settings, "home_feed", 2, dry_run=False)
     assert [key async for key in world.redis.scan_iter(match="hf2:*")] == []
+    assert said["counters"]["size"]["bytes"] > 0
+    assert (await world.rollback("counters")).generation == 1
+    await asyncio.to_thread(drop, world.settings, "counters", 2, dry_run=False)
+    assert [key async for key in world.redis.scan_iter(match="ct2:*")] == []
     tables = "SELECT table_name FROM system_schema.tables WHERE keyspace_name = ?"
     there = {row[0] for row in await world.cassandra.execute(tables, (world.settings.cassandra_keyspace,))}
     assert {"followers_1", "accounts_2"} < there
@@ -90,7 +94,15 @@ async def test_a_wrong_live_view_is_told_and_repaired_only_when_asked(world: Rep
     assert not report.flipped
     assert f"feed of {PEOPLE[0]}: post {missing} is only in the new one" in "\n".join(report.lines(5))
     assert (await world.replay("home_feed", accept_differences=True)).flipped
-    found = await asyncio.to_thread(verify, world.settings, ("home_feed", "posts"), patience=5, quiet=True)
+
+    liked = POSTS_OF[PEOPLE[1]][0]
+    keys = [key async for key in world.redis.scan_iter(match=f"ct1:*:l:{liked}:0")]
+    await world.redis.srem(keys[0], str(PEOPLE[3]))
+    report = await world.replay("counters")
+    assert (report.flipped, report.differences) == (False, 1)
+    assert f"post {liked}: {PEOPLE[3]} is only counted in the new one" in "\n".join(report.lines(5))
+    assert (await world.replay("counters", accept_differences=True)).flipped
+    found = await asyncio.to_thread(verify, world.settings, ("home_feed", "posts", "counters"), patience=5, quiet=True)
     assert found.differences == 0, list(found.lines(9))
 
 

@@ -23,7 +23,7 @@ def test_a_rehearsal_says_what_would_be_done_and_repeats_itself(tmp_path: Path) 
     once, again = (simulate(settings, WISHES, quiet=True, dry_run=True) for _ in range(2))
     assert once == again
     assert once["dry_run"] is True
-    kinds = ("follows", "unfollows", "posts", "edits", "deletes", "profile_changes", "uploads")
+    kinds = ("follows", "unfollows", "posts", "edits", "deletes", "profile_changes", "uploads", "likes", "unlikes")
     assert sum(once[kind] for kind in kinds) == once["events"] == 300
     assert once["accounts"] == 30
     assert once["uploads"] == 5

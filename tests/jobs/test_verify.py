@@ -20,14 +20,17 @@ from schemas.events import (
     Event,
     Followed,
     PostDeleted,
+    PostLiked,
     PostPublished,
     PostSubmitted,
+    PostUnliked,
     RenditionsReady,
     Unfollowed,
     UploadFailed,
 )
 from schemas.ids import snowflake
 from sinks.cassandra import Cassandra
+from sinks.counters import CounterSink, name_of, prefix_of
 from sinks.home_feed import HomeFeedSink
 from sinks.home_feed_buckets import RedisBuckets
 from sinks.producer import Producer
@@ -36,8 +39,12 @@ from sinks.settings import Settings
 from sinks.tables import TableSink
 from sinks.topics import Topics
 from streams.accounts import ACCOUNTS
+from streams.buckets import bucket_of
+from streams.counters import COUNTERS
+from streams.counters import LIKES as LIKE_COUNTS
 from streams.follows import FOLLOWS
 from streams.home_feed import HOME_FEED
+from streams.likes import LIKES
 from streams.notifications import NOTIFICATIONS
 from streams.posts import POSTS
 from streams.records import Record, Span, TopicPartition
@@ -52,7 +59,8 @@ MEDIA = snowflake(AT, 3, 0)
 
 
 def history() -> list[Event]:
-    """Everybody follows everybody, then one stops; everybody posts, and deletes their second post."""
+    """Everybody follows everybody, then one stops; everybody posts, and deletes their second post; everybody likes
+    every post, the deleted ones too, and one takes their likes of the third posts back."""
     base: dict[str, Any] = {"event_id": snowflake(AT, 4, 0), "at": AT}
     events: list[Event] = []
     for person in PEOPLE:
@@ -71,6 +79,10 @@ def history() -> list[Event]:
             ]
         events.append(PostDeleted(**who, post_id=POSTS_OF[person][1], author_id=person))
     last = {**base, "actor_id": PEOPLE[0]}
+    for author, posts in POSTS_OF.items():
+        for post in posts:
+            events += [PostLiked(**{**base, "actor_id": fan}, post_id=post, author_id=author) for fan in PEOPLE]
+        events.append(PostUnliked(**last, post_id=posts[2], author_id=author))
     events.append(Unfollowed(**last, follower_id=PEOPLE[0], followee_id=PEOPLE[1]))
     events.append(
         UploadFailed(**last, recipient_id=PEOPLE[0], media_id=MEDIA, post_id=0, code="c", reason="r", source=SOURCE)
@@ -87,11 +99,13 @@ async def apply_all(settings: Settings, cassandra: Cassandra, client: redis.asyn
         client, ids, generation=1, buckets=settings.buckets, cap=settings.feed_cap, slack=settings.feed_slack
     )
     feeds = HomeFeedSink(buckets, ids, count=settings.buckets, pull_threshold=settings.pull_threshold)
-    views: list[View[Any]] = [ACCOUNTS, FOLLOWS, POSTS, USER_POSTS, NOTIFICATIONS, HOME_FEED]
+    counters = CounterSink(client, ids, generation=1, buckets=settings.buckets)
+    in_redis: dict[str, Any] = {HOME_FEED.name: feeds, COUNTERS.name: counters}
+    views: list[View[Any]] = [ACCOUNTS, FOLLOWS, POSTS, USER_POSTS, NOTIFICATIONS, LIKES, HOME_FEED, COUNTERS]
     for view in views:
         mine = [record for record in records if record.tp.topic in view.sources]
         spans = {tp: Span(-1, end) for tp, end in ends.items() if tp.topic in view.sources}
-        sink: Any = feeds if view is HOME_FEED else TableSink(cassandra, view.name, 1, ids)
+        sink = in_redis.get(view.name) or TableSink(cassandra, view.name, 1, ids)
         await sink.apply(view.project(mine), spans)
     for group, names in EMITTERS.items():
         commit(settings, group, {tp: end for tp, end in ends.items() if tp.topic in names and end >= 0})
@@ -154,6 +168,8 @@ async def test_views_that_are_right_show_no_difference_until_they_are_late(scene
     assert as_json["differences"] == 0
     assert as_json["views"]["posts"]["checked"] == 48
     assert as_json["views"]["follows"]["checked"] == 22
+    assert as_json["views"]["likes"]["checked"] == 24 * 4 - 4
+    assert as_json["views"]["counters"]["checked"] == 20 * 4 - 4 + 4 + 24  # members, deleted posts, counts
     feeds = as_json["views"]["home_feed"]
     assert feeds["floors"] > 0, "feeds are longer than the cap, so some floor must stand"
     assert feeds["continued"] > 0
@@ -219,6 +235,47 @@ async def without_a_notice(scene: Scene) -> str:
     return f"notifications({PEOPLE[0]}, {MEDIA}) is missing"
 
 
+async def without_a_like(scene: Scene) -> str:
+    post = POSTS_OF[PEOPLE[0]][0]
+    await scene.cassandra.execute("DELETE FROM likes_1 WHERE post_id = ? AND user_id = ?", (post, PEOPLE[1]))
+    return f"likes({post}, {PEOPLE[1]}) is missing"
+
+
+def counted(scene: Scene, post: int, shard: int) -> str:
+    prefix = prefix_of(1, bucket_of(post, scene.settings.buckets))
+    return f"{prefix}{name_of(LIKE_COUNTS, post)}:{shard}"
+
+
+async def without_one_who_is_counted(scene: Scene) -> str:
+    post = POSTS_OF[PEOPLE[0]][0]
+    await scene.redis.srem(counted(scene, post, 0), str(PEOPLE[1]))
+    return f"post {post}: {PEOPLE[1]} likes it, and is not counted"
+
+
+async def with_a_wrong_count(scene: Scene) -> str:
+    post = POSTS_OF[PEOPLE[0]][2]
+    await scene.redis.sadd(counted(scene, post, 0), str(PEOPLE[0]))
+    return f"post {post} counts 4 likes, the log says 3"
+
+
+async def with_one_in_a_wrong_shard(scene: Scene) -> str:
+    post = POSTS_OF[PEOPLE[0]][3]
+    await scene.redis.smove(counted(scene, post, 0), counted(scene, post, 7), str(PEOPLE[1]))
+    return f"post {post}: {PEOPLE[1]} stands in shard 7 of 1, and is looked for elsewhere"
+
+
+async def with_likes_of_a_deleted_post(scene: Scene) -> str:
+    post = POSTS_OF[PEOPLE[0]][1]
+    await scene.redis.sadd(counted(scene, post, 0), str(PEOPLE[1]))
+    return f"post {post}: {PEOPLE[1]} is counted, and does not like it"
+
+
+async def with_a_post_that_is_not_gone(scene: Scene) -> str:
+    post = POSTS_OF[PEOPLE[0]][4]
+    await scene.redis.sadd(prefix_of(1, bucket_of(post, scene.settings.buckets)) + "gone", str(post))
+    return f"post {post} counts as deleted, and is not"
+
+
 PLANTS: list[tuple[str, Callable[[Scene], Awaitable[str]]]] = [
     ("home_feed", without_a_post),
     ("home_feed", with_a_ghost),
@@ -229,6 +286,12 @@ PLANTS: list[tuple[str, Callable[[Scene], Awaitable[str]]]] = [
     ("follows", with_a_stranger),
     ("accounts", with_another_time),
     ("notifications", without_a_notice),
+    ("likes", without_a_like),
+    ("counters", without_one_who_is_counted),
+    ("counters", with_a_wrong_count),
+    ("counters", with_one_in_a_wrong_shard),
+    ("counters", with_likes_of_a_deleted_post),
+    ("counters", with_a_post_that_is_not_gone),
 ]
 
 

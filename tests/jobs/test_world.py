@@ -13,7 +13,7 @@ from jobs.photos import make_photos
 from jobs.world import Plan, Reuse, Step, Upload, World
 from jobs.world_doings import doings
 from schemas.codec import encode
-from schemas.events import Event, Followed, PostDeleted, PostEdited, PostSubmitted, Unfollowed
+from schemas.events import Event, Followed, PostDeleted, PostEdited, PostLiked, PostSubmitted, PostUnliked, Unfollowed
 from sinks.sealing import unseal
 
 PHOTOS = make_photos(2, seed=1, sides=(40, 30))
@@ -85,6 +85,34 @@ def test_ids_are_unique_and_posts_have_their_media() -> None:
     assert len({post.post_id for post in posts}) == len(posts)
     assert all(owners[media] == post.author_id for post in posts for media in post.media_ids)
     assert any(len(post.media_ids) > 1 for post in posts)
+
+
+def test_likes_are_many_and_of_a_few_posts_and_cross_what_undoes_them() -> None:
+    world = world_of(Plan(seed=9, events=6000), people=200)
+    likes: Counter[int] = Counter()
+    standing: set[tuple[int, int]] = set()
+    seen, gone = set(), set()
+    idle = crossed = again = 0
+    for step in [*world.accounts(), *world.templates(), *world.follows(), *doings(world)]:
+        match step:
+            case PostSubmitted():
+                seen.add(step.post_id)
+            case PostDeleted():
+                gone.add(step.post_id)
+            case PostLiked():
+                pair = (step.actor_id, step.post_id)
+                assert step.post_id in seen
+                likes[step.post_id] += 1
+                crossed += step.post_id in gone
+                again += pair in standing
+                standing.add(pair)
+            case PostUnliked():
+                pair = (step.actor_id, step.post_id)
+                idle += pair not in standing
+                standing.discard(pair)
+    assert 2800 < likes.total() < 3200, "half of all that happens"
+    assert sum(count for _, count in likes.most_common(len(seen) // 10)) > likes.total() / 3
+    assert min(idle, crossed, again) > 5
 
 
 def test_only_posts_that_exist_are_edited_and_deleted_and_follows_alternate() -> None:
