@@ -117,6 +117,15 @@ async def test_a_redelivered_batch_with_other_boundaries_changes_nothing(world: 
     assert await world.counts(P, Q, R) == [Count(2, False), Count(0, False), Count(0, False)]
 
 
+async def test_a_zombie_is_harmless(world: World) -> None:
+    """Who was paused and still holds an old batch applies it after what came later."""
+    await world.apply([like(0, P, A)])
+    await world.apply([unlike(1, P, A), like(2, P, B)])
+    await world.sink.apply([like(0, P, A)], {ENGAGEMENT: Span(-1, 0), POSTS: Span(-1, -1)})
+    assert await world.counts(P, viewer=A) == [Count(1, False)]
+    assert await world.sink.fences([ENGAGEMENT]) == {ENGAGEMENT: 2}
+
+
 async def test_a_fence_that_went_back_is_noticed_and_nothing_applied(world: World) -> None:
     world.reached = {ENGAGEMENT: 41, POSTS: 7}
     for writes in ([like(42, P, A)], []):
