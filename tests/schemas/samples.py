@@ -30,6 +30,8 @@ def _value(struct: type[Any], field: str, hint: Any) -> st.SearchStrategy[Any]:
         return st.integers(0, 2**63 - 1)
     if (struct.__name__, field) == ("UploadFailed", "post_id"):
         return IDS | st.just(0)
+    if hint is bool:
+        return st.booleans()
     if hint is int:
         return IDS if field.endswith("_id") else LONGS
     if get_origin(hint) is list:

@@ -155,6 +155,7 @@ def _spoilt() -> Iterator[Any]:
 def _one_of_each() -> Iterator[Event]:
     picture = RenderedMedia(MIN_ID, 4, 3, "L", "#000000", [Rendition(150, 4, 3, "k", 9)])
     by_type: dict[Any, Any] = {
+        bool: True,
         int: MIN_ID,
         str: "x",
         bytes: b"x",
@@ -232,7 +233,7 @@ def test_an_older_writer_is_read_with_defaults() -> None:
     fields = msgspec.structs.asdict(FOLLOWED)
     fields.pop("trace_id")
     assert reader.decode(_framed(number, old, fields)) == FOLLOWED
-    assert struct.unpack_from(">bI", reader.encode(FOLLOWED))[1] == history.subjects["graph-shutterlog.Followed"][1].id
+    assert struct.unpack_from(">bI", reader.encode(FOLLOWED))[1] == history.subjects["graph-shutterlog.Followed"][-1].id
 
 
 def test_ids_of_a_registry_take_the_place_of_the_lock() -> None:

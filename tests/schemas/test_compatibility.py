@@ -200,7 +200,7 @@ def test_a_compatible_change_is_to_be_locked() -> None:
     assert "shutterlog schemas lock" in found.lines()[-1]
     after = extended(locked(), schemas)
     assert check(after, schemas).well
-    assert after.subjects[FOLLOWED][-1] == Version(FOLLOWED, 2, max(locked().by_id) + 1, schemas[FOLLOWED])
+    assert after.subjects[FOLLOWED][-1] == Version(FOLLOWED, 3, max(locked().by_id) + 1, schemas[FOLLOWED])
     assert after.subjects[FOLLOWED][0] == locked().subjects[FOLLOWED][0]
 
 

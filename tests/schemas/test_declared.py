@@ -38,7 +38,7 @@ def type_as_avro(hint: Any, name: str, written: set[str]) -> Any:
         return {"type": "long", "logicalType": "timestamp-millis"}
     if get_origin(hint) is list:
         return {"type": "array", "items": type_as_avro(get_args(hint)[0], "", written)}
-    primitive = {int: "long", str: "string", bytes: "bytes"}.get(hint)
+    primitive = {bool: "boolean", int: "long", str: "string", bytes: "bytes"}.get(hint)
     return primitive or as_avro(hint, written)
 
 

@@ -1,0 +1,59 @@
+"""The events of the topic ``posts``: what became of a post."""
+
+from __future__ import annotations
+
+from schemas.event import Event, RenderedMedia, Source
+
+
+class PostSubmitted(Event, frozen=True, kw_only=True):
+    """A person asked for a post; it is published once all its media are ready. ``caption`` is sealed."""
+
+    TOPIC = "posts"
+    KEY = "author_id"
+    post_id: int
+    author_id: int
+    media_ids: list[int]
+    caption: bytes
+
+
+class PostPublished(Event, frozen=True, kw_only=True):
+    """All renditions of a post exist: from here on it is in feeds. Emitted at least once for a post."""
+
+    TOPIC = "posts"
+    KEY = "author_id"
+    post_id: int
+    author_id: int
+    media: list[RenderedMedia]
+    source: Source
+
+
+class PostRejected(Event, frozen=True, kw_only=True):
+    """A post can never be published, since one of its media was rejected."""
+
+    TOPIC = "posts"
+    KEY = "author_id"
+    post_id: int
+    author_id: int
+    media_id: int
+    code: str
+    reason: str
+    source: Source
+
+
+class PostEdited(Event, frozen=True, kw_only=True):
+    """The caption changed to ``caption`` (sealed)."""
+
+    TOPIC = "posts"
+    KEY = "author_id"
+    post_id: int
+    author_id: int
+    caption: bytes
+
+
+class PostDeleted(Event, frozen=True, kw_only=True):
+    """A post is gone for good, whatever else the log says of it."""
+
+    TOPIC = "posts"
+    KEY = "author_id"
+    post_id: int
+    author_id: int
