@@ -129,8 +129,8 @@ def _refusal_of(event: type[Event]) -> Callable[[Event], str | None]:
     # Typed wider than a tuple: every event has at least two ids, so attrgetter gives one.
     required: Callable[[Event], Sequence[int]] = attrgetter(*(f for f in single if f not in optional))
     lists = [f for f in event.__struct_fields__ if f.endswith("_ids")]
-    media = "media" in hints
-    more = bool(optional or lists or media)
+    pictured = [f for f in ("media", "picture") if f in hints]
+    more = bool(optional or lists or pictured)
 
     def refusal(checked: Event) -> str | None:
         ids = required(checked)
@@ -141,8 +141,8 @@ def _refusal_of(event: type[Event]) -> Callable[[Event], str | None]:
                     ids.append(number)
             for field in lists:
                 ids += getattr(checked, field)
-            if media:
-                pictures = checked.media  # type: ignore[attr-defined]
+            for field in pictured:
+                pictures = getattr(checked, field)
                 ids += [p.media_id for p in pictures] if isinstance(pictures, list) else [pictures.media_id]
         if min(ids) < MIN_ID:  # an Avro long cannot be above MAX_ID
             return f"{name}: an id is out of range"

@@ -7,7 +7,16 @@ that no projection has to read another view. ``tests/schemas`` holds these class
 from __future__ import annotations
 
 from schemas.event import Event, RenderedMedia, Rendition, Source
-from schemas.events_accounts import AccountRegistered, ProfileChanged
+from schemas.events_accounts import (
+    AccountDeactivated,
+    AccountErased,
+    AccountReactivated,
+    AccountRegistered,
+    BadgeChanged,
+    ProfileChanged,
+    RoleChanged,
+    UsernameChanged,
+)
 from schemas.events_engagement import PostLiked, PostUnliked
 from schemas.events_graph import (
     Blocked,
@@ -28,6 +37,12 @@ from schemas.events_posts import PostDeleted, PostEdited, PostPublished, PostRej
 EVENTS: tuple[type[Event], ...] = (
     AccountRegistered,
     ProfileChanged,
+    UsernameChanged,
+    AccountDeactivated,
+    AccountReactivated,
+    RoleChanged,
+    BadgeChanged,
+    AccountErased,
     Followed,
     Unfollowed,
     FollowRequested,
@@ -54,10 +69,13 @@ TOPICS: tuple[str, ...] = tuple(dict.fromkeys(event.TOPIC for event in EVENTS))
 """The source topics and ``notifications``, in the order in which provisioning makes them."""
 
 __all__ = [
-    "EVENTS",
-    "TOPICS",
+    "AccountDeactivated",
+    "AccountErased",
+    "AccountReactivated",
     "AccountRegistered",
+    "BadgeChanged",
     "Blocked",
+    "EVENTS",
     "Event",
     "FollowRejected",
     "FollowRequested",
@@ -77,10 +95,13 @@ __all__ = [
     "RenderedMedia",
     "Rendition",
     "RenditionsReady",
+    "RoleChanged",
     "Source",
+    "TOPICS",
     "Unblocked",
     "Unfollowed",
     "Unmuted",
     "UploadCompleted",
     "UploadFailed",
+    "UsernameChanged",
 ]

@@ -25,6 +25,7 @@ from schemas.events import (
     Followed,
     PostPublished,
     PostSubmitted,
+    ProfileChanged,
     RenderedMedia,
     Rendition,
     RenditionsReady,
@@ -150,6 +151,7 @@ def _spoilt() -> Iterator[Any]:
     picture = msgspec.structs.replace(ready.media, media_id=7)  # type: ignore[attr-defined]
     yield pytest.param(ready, {"media": picture}, id="RenditionsReady.media.media_id")
     yield pytest.param(published, {"media": [picture]}, id="PostPublished.media.media_id")
+    yield pytest.param(samples[ProfileChanged], {"picture": [picture]}, id="ProfileChanged.picture.media_id")
 
 
 def _one_of_each() -> Iterator[Event]:
@@ -234,6 +236,13 @@ def test_an_older_writer_is_read_with_defaults() -> None:
     fields.pop("trace_id")
     assert reader.decode(_framed(number, old, fields)) == FOLLOWED
     assert struct.unpack_from(">bI", reader.encode(FOLLOWED))[1] == history.subjects["graph-shutterlog.Followed"][-1].id
+
+
+def test_a_profile_of_before_has_no_links_and_no_picture() -> None:
+    first = locked().subjects["accounts-shutterlog.ProfileChanged"][0]
+    fields = {"event_id": MIN_ID, "at": 1, "actor_id": MIN_ID, "user_id": MIN_ID, "name": b"n", "bio": b"b"}
+    event = decode(_framed(first.id, first.schema, fields))
+    assert event == ProfileChanged(**fields, links=b"", picture=[])  # type: ignore[arg-type]
 
 
 def test_ids_of_a_registry_take_the_place_of_the_lock() -> None:

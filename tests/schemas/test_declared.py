@@ -26,8 +26,9 @@ def as_avro(struct: type[Any], written: set[str]) -> Any:
     fields = []
     for info in msgspec.structs.fields(struct):
         field = {"name": info.name, "type": type_as_avro(hints[info.name], info.name, written)}
-        if info.default is not msgspec.NODEFAULT:
-            field["default"] = info.default
+        default = info.default if info.default_factory is msgspec.NODEFAULT else info.default_factory()
+        if default is not msgspec.NODEFAULT:
+            field["default"] = default.decode("latin-1") if isinstance(default, bytes) else default
         fields.append(field)
     return {"type": "record", "name": struct.__name__, "namespace": "shutterlog", "fields": fields}
 
