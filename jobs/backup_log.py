@@ -20,6 +20,7 @@ from streams.records import TopicPartition
 
 ORDER = (
     *(topic + DLQ_SUFFIX for topic in TOPICS),
+    "activity",
     "notifications",
     "engagement",
     "posts",

@@ -15,6 +15,10 @@ from schemas.events import (
     Event,
     Followed,
     MediaRejected,
+    NoticeWithdrawn,
+    NotificationPreferencesChanged,
+    NotificationsSeen,
+    Notified,
     PostDeleted,
     PostEdited,
     PostLiked,
@@ -123,6 +127,8 @@ class Fold:
                 self._take_media(event)
             case PostSubmitted() | PostPublished() | PostEdited() | PostRejected() | PostDeleted():
                 self._take_post(event)
+            case Notified() | NoticeWithdrawn() | NotificationPreferencesChanged() | NotificationsSeen():
+                pass  # no view shows them yet
             case _:
                 raise TypeError(f"verify does not know what {type(event).__name__} means")
 

@@ -17,6 +17,7 @@ from schemas.events_accounts import (
     RoleChanged,
     UsernameChanged,
 )
+from schemas.events_activity import NotificationsSeen
 from schemas.events_engagement import PostLiked, PostUnliked
 from schemas.events_graph import (
     Blocked,
@@ -31,7 +32,12 @@ from schemas.events_graph import (
     Unmuted,
 )
 from schemas.events_media import MediaRejected, RenditionsReady, UploadCompleted
-from schemas.events_notifications import UploadFailed
+from schemas.events_notifications import (
+    NoticeWithdrawn,
+    NotificationPreferencesChanged,
+    Notified,
+    UploadFailed,
+)
 from schemas.events_posts import PostDeleted, PostEdited, PostPublished, PostRejected, PostSubmitted
 
 EVENTS: tuple[type[Event], ...] = (
@@ -64,6 +70,10 @@ EVENTS: tuple[type[Event], ...] = (
     PostLiked,
     PostUnliked,
     UploadFailed,
+    Notified,
+    NoticeWithdrawn,
+    NotificationPreferencesChanged,
+    NotificationsSeen,
 )
 TOPICS: tuple[str, ...] = tuple(dict.fromkeys(event.TOPIC for event in EVENTS))
 """The source topics and ``notifications``, in the order in which provisioning makes them."""
@@ -83,6 +93,10 @@ __all__ = [
     "FollowerRemoved",
     "MediaRejected",
     "Muted",
+    "NoticeWithdrawn",
+    "NotificationPreferencesChanged",
+    "NotificationsSeen",
+    "Notified",
     "PostDeleted",
     "PostEdited",
     "PostLiked",

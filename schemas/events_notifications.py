@@ -16,3 +16,45 @@ class UploadFailed(Event, frozen=True, kw_only=True):
     code: str
     reason: str
     source: Source
+
+
+class Notified(Event, frozen=True, kw_only=True):
+    """``recipient_id`` is to be told what the actor did. Written once for each cause, in one transaction with the
+    emitter's position.
+
+    ``target`` is what it is about, for one ``kind``: a post; of a reply the comment replied to; 0 for the recipient
+    themself. It leads to ``post``, and ``comment`` says it; 0 for none.
+    """
+
+    TOPIC = "notifications"
+    KEY = "recipient_id"
+    recipient_id: int
+    kind: str
+    target: int
+    post: int
+    comment: int
+    source: Source
+
+
+class NoticeWithdrawn(Event, frozen=True, kw_only=True):
+    """What the actor did is undone: ``recipient_id`` is no longer told of it. Fields as in ``Notified``."""
+
+    TOPIC = "notifications"
+    KEY = "recipient_id"
+    recipient_id: int
+    kind: str
+    target: int
+    post: int
+    comment: int
+    source: Source
+
+
+class NotificationPreferencesChanged(Event, frozen=True, kw_only=True):
+    """What ``recipient_id`` wants to be told of: not of the kinds ``silenced``, and not by push of those ``unpushed``.
+    Carries the whole of it."""
+
+    TOPIC = "notifications"
+    KEY = "recipient_id"
+    recipient_id: int
+    silenced: list[str]
+    unpushed: list[str]

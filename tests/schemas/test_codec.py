@@ -162,6 +162,7 @@ def _one_of_each() -> Iterator[Event]:
         str: "x",
         bytes: b"x",
         list[int]: [MIN_ID],
+        list[str]: ["x"],
         Source: Source("media", 0, 0, 0),
         RenderedMedia: picture,
         list[RenderedMedia]: [picture],
