@@ -21,8 +21,17 @@ from schemas.ids import MIN_ID
 from schemas.lock import Lock, locked
 
 _FRAME = struct.Struct(">bI")
-_ZERO_ALLOWED = {("UploadFailed", "post_id")}
+ZERO_ALLOWED = {
+    ("UploadFailed", "post_id"),
+    ("CommentAdded", "parent_id"),
+    ("CommentAdded", "parent_author_id"),
+    ("CommentDeleted", "parent_id"),
+    ("PostSaved", "collection_id"),
+    ("PostUnsaved", "collection_id"),
+}
 """Ids that may also be 0."""
+_PEOPLE = ("mentions", "tagged")
+"""Fields that are lists of ids too, though their names do not end as those of the others do."""
 
 
 class Undecodable(ValueError):
@@ -125,10 +134,10 @@ def _refusal_of(event: type[Event]) -> Callable[[Event], str | None]:
     hints = get_type_hints(event)
     name = event.__name__
     single = [f for f in event.__struct_fields__ if f.endswith("_id") and hints[f] is int]
-    optional = [f for f in single if (name, f) in _ZERO_ALLOWED]
+    optional = [f for f in single if (name, f) in ZERO_ALLOWED]
     # Typed wider than a tuple: every event has at least two ids, so attrgetter gives one.
     required: Callable[[Event], Sequence[int]] = attrgetter(*(f for f in single if f not in optional))
-    lists = [f for f in event.__struct_fields__ if f.endswith("_ids")]
+    lists = [f for f in event.__struct_fields__ if f.endswith("_ids") or f in _PEOPLE]
     pictured = [f for f in ("media", "picture") if f in hints]
     more = bool(optional or lists or pictured)
 

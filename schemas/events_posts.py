@@ -14,6 +14,10 @@ class PostSubmitted(Event, frozen=True, kw_only=True):
     author_id: int
     media_ids: list[int]
     caption: bytes
+    mentions: list[int] = []
+    tagged: list[int] = []
+    hashtags: list[str] = []
+    place: str = ""
 
 
 class PostPublished(Event, frozen=True, kw_only=True):
@@ -25,6 +29,10 @@ class PostPublished(Event, frozen=True, kw_only=True):
     author_id: int
     media: list[RenderedMedia]
     source: Source
+    mentions: list[int] = []
+    tagged: list[int] = []
+    hashtags: list[str] = []
+    place: str = ""
 
 
 class PostRejected(Event, frozen=True, kw_only=True):
@@ -41,13 +49,18 @@ class PostRejected(Event, frozen=True, kw_only=True):
 
 
 class PostEdited(Event, frozen=True, kw_only=True):
-    """The caption changed to ``caption`` (sealed)."""
+    """The caption changed to ``caption`` (sealed), and with it what is found in it; ``tagged`` and ``place`` to
+    what they are now."""
 
     TOPIC = "posts"
     KEY = "author_id"
     post_id: int
     author_id: int
     caption: bytes
+    mentions: list[int] = []
+    tagged: list[int] = []
+    hashtags: list[str] = []
+    place: str = ""
 
 
 class PostDeleted(Event, frozen=True, kw_only=True):

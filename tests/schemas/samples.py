@@ -7,6 +7,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 import msgspec
 from hypothesis import strategies as st
 
+from schemas.codec import ZERO_ALLOWED
 from schemas.events import EVENTS, Event
 from schemas.ids import MAX_ID, MIN_ID
 
@@ -28,7 +29,7 @@ def _struct(struct: type[Any]) -> st.SearchStrategy[Any]:
 def _value(struct: type[Any], field: str, hint: Any) -> st.SearchStrategy[Any]:
     if field == "at":
         return st.integers(0, 2**63 - 1)
-    if (struct.__name__, field) == ("UploadFailed", "post_id"):
+    if (struct.__name__, field) in ZERO_ALLOWED:
         return IDS | st.just(0)
     if hint is bool:
         return st.booleans()
@@ -36,7 +37,9 @@ def _value(struct: type[Any], field: str, hint: Any) -> st.SearchStrategy[Any]:
         return IDS if field.endswith("_id") else LONGS
     if get_origin(hint) is list:
         (item,) = get_args(hint)
-        return st.lists(IDS if field.endswith("_ids") else _value(struct, "", item), max_size=3)
+        return st.lists(
+            IDS if field.endswith("_ids") or field in ("mentions", "tagged") else _value(struct, "", item), max_size=3
+        )
     if issubclass(hint, msgspec.Struct):
         return _struct(hint)
     return {str: TEXT, bytes: st.binary(max_size=40)}[hint]
