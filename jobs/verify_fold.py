@@ -11,7 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from schemas.events import (
+    AccountDeactivated,
+    AccountErased,
+    AccountReactivated,
     AccountRegistered,
+    BadgeChanged,
     Event,
     Followed,
     MediaRejected,
@@ -29,9 +33,22 @@ from schemas.events import (
     ProfileChanged,
     RenderedMedia,
     RenditionsReady,
+    RoleChanged,
     Unfollowed,
     UploadCompleted,
     UploadFailed,
+    UsernameChanged,
+)
+
+AccountEvent = (
+    AccountRegistered
+    | ProfileChanged
+    | UsernameChanged
+    | AccountDeactivated
+    | AccountReactivated
+    | RoleChanged
+    | BadgeChanged
+    | AccountErased
 )
 
 
@@ -43,6 +60,12 @@ class Account:
     name: bytes | None = None
     bio: bytes | None = None
     registered_at: int | None = None
+    links: bytes | None = None
+    picture: list[RenderedMedia] | None = None
+    deactivated: bool | None = None
+    role: str | None = None
+    verified: bool | None = None
+    erased: bool | None = None
 
 
 @dataclass(slots=True)
@@ -114,12 +137,8 @@ class Fold:
                 self.likes.setdefault(event.post_id, {})[event.actor_id] = event.at
             case PostUnliked():
                 self.likes.get(event.post_id, {}).pop(event.actor_id, None)
-            case AccountRegistered():
-                account = self.accounts.setdefault(event.user_id, Account())
-                account.username, account.name, account.registered_at = event.username, event.name, event.at
-            case ProfileChanged():
-                account = self.accounts.setdefault(event.user_id, Account())
-                account.name, account.bio = event.name, event.bio
+            case _ if isinstance(event, AccountEvent):
+                self._take_account(event)
             case UploadFailed():
                 notice = Notice(event.at, event.post_id, event.code, event.reason)
                 self.notices[event.recipient_id, event.media_id] = notice
@@ -131,6 +150,29 @@ class Fold:
                 pass  # no view shows them yet
             case _:
                 raise TypeError(f"verify does not know what {type(event).__name__} means")
+
+    def _take_account(self, event: AccountEvent) -> None:
+        if isinstance(event, RoleChanged) and event.role not in {"person", "moderator", "operator"}:
+            return  # the view refuses it
+        account = self.accounts.setdefault(event.user_id, Account())
+        match event:
+            case AccountRegistered():
+                account.username, account.name, account.registered_at = event.username, event.name, event.at
+            case ProfileChanged():
+                account.name, account.bio = event.name, event.bio
+                account.links, account.picture = event.links, event.picture
+            case UsernameChanged():
+                account.username = event.username
+            case AccountDeactivated():
+                account.deactivated = True
+            case AccountReactivated():
+                account.deactivated = False
+            case RoleChanged():
+                account.role = event.role
+            case BadgeChanged():
+                account.verified = event.verified
+            case AccountErased():
+                account.erased = True
 
     def _take_media(self, event: UploadCompleted | RenditionsReady | MediaRejected) -> None:
         media = self.media.setdefault(event.media_id, Media(event.owner_id))

@@ -19,10 +19,27 @@ async def accounts(fold: Fold, cassandra: Cassandra, generation: int) -> Differe
     """Who is registered, and what their profile says."""
     differences = Differences()
     expected: dict[Key, Values] = {
-        (user_id,): (account.username, account.name, account.bio, account.registered_at)
+        (user_id,): (
+            account.username,
+            account.name,
+            account.bio,
+            account.registered_at,
+            account.links,
+            account.picture,
+            account.deactivated,
+            account.role,
+            account.verified,
+            account.erased,
+        )
         for user_id, account in fold.accounts.items()
     }
-    await compare(differences, "accounts", COLUMNS["accounts"], expected, _rows(cassandra, generation, "accounts"))
+
+    def values(row: Any) -> Values:
+        said = (row.username, row.name, row.bio, row.registered_at, row.links, media_list_of(row.picture))
+        return (*said, row.deactivated, row.role, row.verified, row.erased)
+
+    rows = _rows(cassandra, generation, "accounts", values)
+    await compare(differences, "accounts", COLUMNS["accounts"], expected, rows)
     return differences
 
 

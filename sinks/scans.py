@@ -20,7 +20,18 @@ _MEDIA = msgspec.json.Decoder(RenderedMedia)
 _MEDIA_LIST = msgspec.json.Decoder(list[RenderedMedia])
 
 COLUMNS: dict[str, tuple[str, ...]] = {
-    "accounts": ("username", "name", "bio", "registered_at"),
+    "accounts": (
+        "username",
+        "name",
+        "bio",
+        "registered_at",
+        "links",
+        "picture",
+        "deactivated",
+        "role",
+        "verified",
+        "erased",
+    ),
     "followers": ("followed_at",),
     "following": ("followed_at",),
     "posts": (

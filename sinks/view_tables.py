@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib import resources
 
@@ -51,18 +51,20 @@ def view_tables(generation: int, view: str | None = None) -> list[str]:
 
 
 async def apply_ddl(cassandra: Cassandra, generation: int = 1) -> None:
-    """Make those tables that are missing, the views' in ``generation``. Idempotent; existing ones stay as they are."""
-    for statement in ddl(generation):
+    """Make the tables that are missing, the views' in ``generation``, and columns that older ones lack. Idempotent."""
+    statements = list(ddl(generation))
+    for statement in statements:
         await cassandra.change_schema(statement)
+    await _add_columns(cassandra, statements)
 
 
 async def make_tables(cassandra: Cassandra, view: str, generation: int) -> None:
     """Make the tables of one generation of ``view`` that are missing, and those that all views share. Idempotent."""
     others = set(view_tables(generation)) - set(view_tables(generation, view))
-    for statement in ddl(generation):
-        made = _MADE.match(statement)
-        if made is None or made[1] not in others:
-            await cassandra.change_schema(statement)
+    statements = [one for one in ddl(generation) if (made := _MADE.match(one)) is None or made[1] not in others]
+    for statement in statements:
+        await cassandra.change_schema(statement)
+    await _add_columns(cassandra, statements)
 
 
 def ddl(generation: int) -> Iterator[str]:
@@ -73,3 +75,37 @@ def ddl(generation: int) -> Iterator[str]:
         for statement in bare.replace(GENERATION, str(generation)).split(";"):
             if statement.strip():
                 yield statement.strip()
+
+
+async def _add_columns(cassandra: Cassandra, statements: Iterable[str]) -> None:
+    """Add to tables that an earlier version made what ``statements`` have since gained.
+
+    A view's new column holds what new events say, of which there were none when its rows were written: nothing has to
+    be built anew for it.
+    """
+    found = await cassandra.execute(
+        "SELECT table_name, column_name FROM system_schema.columns WHERE keyspace_name = ?", (cassandra.keyspace,)
+    )
+    there = {(row.table_name, row.column_name) for row in found}
+    for statement in statements:
+        made = _MADE.match(statement)
+        for name, kind in columns_of(statement).items() if made else ():
+            if made and (made[1], name) not in there:
+                await cassandra.change_schema(f"ALTER TABLE {made[1]} ADD IF NOT EXISTS {name} {kind}")
+
+
+def columns_of(statement: str) -> dict[str, str]:
+    """The columns that a ``CREATE TABLE`` names, with their types."""
+    body = statement[statement.index("(") + 1 : statement.rindex(")")]
+    found: dict[str, str] = {}
+    depth, part = 0, ""
+    for letter in body + ",":
+        depth += (letter in "(<") - (letter in ")>")
+        if letter == "," and not depth:
+            name, kind = part.split(maxsplit=1)
+            if name.upper() != "PRIMARY":
+                found[name] = kind.replace("PRIMARY KEY", "").strip()
+            part = ""
+        else:
+            part += letter
+    return found

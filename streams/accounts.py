@@ -1,27 +1,56 @@
 """Accounts: who is registered, and what their profile says. One row per person in ``accounts``.
 
-``username`` and ``registered_at`` are set by the registration, ``bio`` by a change of profile, ``name`` by both:
-all of it from the topic ``accounts``, where one person's events stand in one order.
+Each column is what one kind of event said last, all of it from the topic ``accounts``, where one person's events stand
+in one order; readers conclude from the columns. ``erased`` is terminal: nothing sets it back.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from schemas.events import AccountRegistered, ProfileChanged
+import msgspec
+
+from schemas.events import (
+    AccountDeactivated,
+    AccountErased,
+    AccountReactivated,
+    AccountRegistered,
+    BadgeChanged,
+    ProfileChanged,
+    RoleChanged,
+    UsernameChanged,
+)
 from streams.records import Record
-from streams.views import Mark, Upsert, View
+from streams.views import Mark, Refused, Upsert, View
+
+ROLES = ("person", "moderator", "operator")
+"""What people may be, those who may do more last."""
 
 
 def project(batch: Sequence[Record]) -> list[Upsert]:
-    """One upsert of the person's row for each registration and each change of profile."""
+    """One upsert of the person's row for each event. Raises ``Refused`` for a role that nobody knows."""
     writes: list[Upsert] = []
+    columns: dict[str, Any]
     for tp, offset, _, event in batch:
         match event:
             case AccountRegistered():
                 columns = {"username": event.username, "name": event.name, "registered_at": event.at}
             case ProfileChanged():
-                columns = {"name": event.name, "bio": event.bio}
+                columns = {"name": event.name, "bio": event.bio, "links": event.links}
+                columns["picture"] = msgspec.json.encode(event.picture).decode()
+            case UsernameChanged():
+                columns = {"username": event.username}
+            case AccountDeactivated() | AccountReactivated():
+                columns = {"deactivated": isinstance(event, AccountDeactivated)}
+            case RoleChanged():
+                if event.role not in ROLES:
+                    raise Refused(f"nobody can be {event.role!r}: a role is one of {', '.join(ROLES)}")
+                columns = {"role": event.role}
+            case BadgeChanged():
+                columns = {"verified": event.verified}
+            case AccountErased():
+                columns = {"erased": True}
             case _:
                 continue
         writes.append(Upsert(Mark(tp, offset), "accounts", {"user_id": event.user_id}, columns))

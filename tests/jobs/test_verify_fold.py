@@ -9,7 +9,11 @@ from hypothesis import strategies as st
 
 from jobs.verify_fold import Fold, feed, publications, renderings
 from schemas.events import (
+    AccountDeactivated,
+    AccountErased,
+    AccountReactivated,
     AccountRegistered,
+    BadgeChanged,
     Event,
     Followed,
     MediaRejected,
@@ -22,10 +26,12 @@ from schemas.events import (
     RenderedMedia,
     Rendition,
     RenditionsReady,
+    RoleChanged,
     Source,
     Unfollowed,
     UploadCompleted,
     UploadFailed,
+    UsernameChanged,
 )
 
 SOURCE = Source(topic="media", partition=0, offset=0, n=0)
@@ -139,6 +145,23 @@ def test_the_last_word_of_a_profile_counts_field_by_field() -> None:
     account = fold.accounts[1]
     assert (account.username, account.name, account.bio, account.registered_at) == (b"u", b"n2", b"b", 5)
     assert fold.posts[10].caption == b"late"
+
+
+def test_what_an_account_is_now() -> None:
+    who: dict[str, Any] = BASE | {"user_id": 1}
+    fold = fold_of(
+        AccountRegistered(**who, username=b"u", name=b"n"),
+        UsernameChanged(**who, username=b"v", previous=b"u"),
+        AccountDeactivated(**who),
+        RoleChanged(**who, role="moderator"),
+        RoleChanged(**who, role="owner"),
+        BadgeChanged(**who, verified=True),
+        BadgeChanged(**who, verified=False),
+    )
+    account = fold.accounts[1]
+    assert (account.username, account.deactivated, account.role, account.verified) == (b"v", True, "moderator", False)
+    back = fold_of(AccountDeactivated(**who), AccountErased(**who), AccountReactivated(**who)).accounts[1]
+    assert (back.deactivated, back.erased) == (False, True)
 
 
 def test_every_post_with_settled_media_owes_an_outcome() -> None:

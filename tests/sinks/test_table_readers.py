@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from schemas.events import (
+    AccountDeactivated,
     AccountRegistered,
+    BadgeChanged,
     Event,
     Followed,
     MediaRejected,
@@ -20,10 +22,12 @@ from schemas.events import (
     PostSubmitted,
     ProfileChanged,
     RenditionsReady,
+    RoleChanged,
     Source,
     Unfollowed,
     UploadCompleted,
     UploadFailed,
+    UsernameChanged,
 )
 from schemas.ids import MAX_ID
 from sinks.accounts import AccountReader, AccountRow
@@ -61,9 +65,19 @@ def registered(user_id: int) -> AccountRegistered:
 async def test_accounts(cassandra: Cassandra) -> None:
     change = ProfileChanged(event_id=1, at=9, actor_id=2, user_id=2, name=b"m", bio=b"b")
     unregistered = ProfileChanged(event_id=1, at=9, actor_id=3, user_id=3, name=b"m", bio=b"b")
-    await fill(cassandra, ACCOUNTS, [registered(HUGE), registered(2), change, unregistered])
+    who: dict[str, Any] = {"event_id": 1, "at": 9, "actor_id": 5, "user_id": 5}
+    later: list[Event] = [
+        registered(5),
+        ProfileChanged(**who, name=b"m", bio=b"b", links=b"l", picture=[picture(20)]),
+        UsernameChanged(**who, username=b"v", previous=b"u"),
+        AccountDeactivated(**who),
+        RoleChanged(**who, role="moderator"),
+        BadgeChanged(**who, verified=True),
+    ]
+    await fill(cassandra, ACCOUNTS, [registered(HUGE), registered(2), change, unregistered, *later])
     reader = AccountReader(cassandra)
-    assert await reader.by_ids([2, HUGE, 3, 4, 2]) == {
+    assert await reader.by_ids([2, HUGE, 3, 4, 2, 5]) == {
+        5: AccountRow(5, b"v", b"m", b"b", 5, b"l", picture(20), True, "moderator", True),
         2: AccountRow(2, b"u", b"m", b"b", 5),
         HUGE: AccountRow(HUGE, b"u", b"n", b"", 5),
     }

@@ -13,7 +13,7 @@ from sinks.cassandra import Cassandra
 from sinks.errors import FenceBehind, LogRemade, StoreAway
 from sinks.sink import Sink
 from sinks.tables import BATCH_BYTES, BATCH_ROWS, TableSink
-from sinks.view_tables import TABLES, apply_ddl, view_tables
+from sinks.view_tables import TABLES, apply_ddl, columns_of, ddl, make_tables, view_tables
 from streams.follows import project
 from streams.records import Record, Span, TopicPartition
 from streams.views import Delete, Mark, Upsert
@@ -200,3 +200,24 @@ async def test_ddl_agrees_with_the_declared_tables_and_is_idempotent(cassandra: 
             assert sorted(keys[f"{name}_{generation}"]) == expected
     assert set(view_tables(2)) <= set(keys)
     assert view_tables(2, "follows") == ["followers_2", "following_2"]
+
+
+async def test_tables_of_an_earlier_version_gain_what_they_lack(cassandra: Cassandra) -> None:
+    await cassandra.change_schema("CREATE TABLE accounts_3 (user_id bigint PRIMARY KEY, username blob)")
+    await cassandra.execute("INSERT INTO accounts_3 (user_id, username) VALUES (1, 0x75)")
+    await make_tables(cassandra, "accounts", 3)
+    row = (await cassandra.execute("SELECT user_id, username, links, deactivated FROM accounts_3"))[0]
+    assert tuple(row) == (1, b"u", None, None)
+
+
+def test_columns_are_read_out_of_the_ddl() -> None:
+    columns = {made.split()[5]: columns_of(made) for made in ddl(1) if made.startswith("CREATE TABLE")}
+    assert columns["person_keys"] == {"user_id": "bigint", "sealing_key": "blob"}
+    assert columns["posts_1"]["media_ids"] == "frozen<list<bigint>>"
+    assert columns["idempotency"] == {
+        "owner": "text",
+        "key": "text",
+        "fingerprint": "blob",
+        "id": "bigint",
+        "at": "bigint",
+    }
