@@ -12,11 +12,9 @@ from schemas.events import RenderedMedia
 from sinks.accounts import AccountRow
 from sinks.counters_reader import Count
 from sinks.errors import StoreAway
-from sinks.follows import FollowReader
-from sinks.home_feed_reader import HomeFeedReader
 from sinks.posts import MediaRow, PostRow
 from sinks.sealing import Unreadable, unseal
-from streams.rules import in_feed, is_public, status_of
+from streams.rules import in_feed, in_list, is_public, met, status_of
 
 
 def moment(at_ms: int | None) -> datetime | None:
@@ -44,10 +42,12 @@ class Presenter:
         base = settings.public_url or f"http://{settings.api_host}:{settings.api_port}"
         self._media_url = f"{base.rstrip('/')}/media/"
 
-    async def people(self, user_ids: Collection[int]) -> dict[int, models.Person]:
-        """Each of ``user_ids``, with empty names where the account is not known."""
-        accounts, keys = await self._accounts(user_ids)
-        return {user_id: _person(user_id, accounts.get(user_id), keys) for user_id in user_ids}
+    async def people(self, viewer_id: int | None, user_ids: Collection[int]) -> dict[int, models.Person]:
+        """Those of ``user_ids`` whom the viewer may know of, with empty names where the account is not known."""
+        (accounts, keys), facts = await asyncio.gather(
+            self._accounts(user_ids), self._stores.relations.facts(viewer_id, user_ids)
+        )
+        return {user_id: _person(user_id, accounts.get(user_id), keys) for user_id in met(facts, user_ids)}
 
     async def profile(self, user_id: int, near: bool = True) -> models.Profile | None:
         """A person's page; None where there is no such account. ``near``: the home feed in Redis may be asked."""
@@ -68,9 +68,13 @@ class Presenter:
     async def public_posts(
         self, viewer_id: int | None, post_ids: Sequence[int], counted: bool = True
     ) -> dict[int, models.Post]:
-        """Those of ``post_ids`` that anybody may see."""
-        posts = await self._stores.posts.by_ids(post_ids)
-        return await self.posts(viewer_id, (post for post in posts.values() if is_public(post)), counted)
+        """Those of ``post_ids`` that a list may show to ``viewer_id``."""
+        posts = [post for post in (await self._stores.posts.by_ids(post_ids)).values() if is_public(post)]
+        shown, facts = await asyncio.gather(
+            self.posts(viewer_id, posts, counted),
+            self._stores.relations.facts(viewer_id, {post.author_id for post in posts}),
+        )
+        return {post.post_id: shown[post.post_id] for post in posts if in_list(post, facts)}
 
     async def _follow_counts(self, user_id: int, near: bool) -> tuple[int, int]:
         """Followers and followees: from Redis, or, where it is away or coming back, counted in Cassandra."""
@@ -82,16 +86,14 @@ class Presenter:
                 pass
         return await asyncio.gather(follows.follower_count(user_id), follows.following_count(user_id))
 
-    async def feed_posts(
-        self, user_id: int, post_ids: Sequence[int], relations: HomeFeedReader | FollowReader, counted: bool = True
-    ) -> dict[int, models.Post]:
-        """Those of ``post_ids`` that the feed of ``user_id`` may show now, by what ``relations`` says they follow."""
+    async def feed_posts(self, user_id: int, post_ids: Sequence[int], counted: bool = True) -> dict[int, models.Post]:
+        """Those of ``post_ids`` that the feed of ``user_id`` may show now."""
         posts = [post for post in (await self._stores.posts.by_ids(post_ids)).values() if is_public(post)]
-        authors = {post.author_id for post in posts}
-        shown, followed = await asyncio.gather(
-            self.posts(user_id, posts, counted), relations.follows_any(user_id, authors)
+        shown, facts = await asyncio.gather(
+            self.posts(user_id, posts, counted),
+            self._stores.relations.facts(user_id, {post.author_id for post in posts}),
         )
-        return {post.post_id: shown[post.post_id] for post in posts if in_feed(post, followed)}
+        return {post.post_id: shown[post.post_id] for post in posts if in_feed(post, facts)}
 
     async def posts(
         self, viewer_id: int | None, rows: Iterable[PostRow], counted: bool = True

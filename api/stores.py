@@ -35,6 +35,7 @@ from sinks.person_keys import PersonKeys
 from sinks.posts import PostReader
 from sinks.producer import Producer
 from sinks.redis import Circuit, Redis, connect
+from sinks.relations import RelationReader
 from sinks.settings import Settings
 from sinks.snowflakes import SnowflakeMaker
 from sinks.throttles import Throttles
@@ -66,6 +67,7 @@ class Stores:
     generations: LiveGenerations
     accounts: AccountReader = field(init=False)
     follows: FollowReader = field(init=False)
+    relations: RelationReader = field(init=False)
     posts: PostReader = field(init=False)
     notifications: NotificationReader = field(init=False)
     home_feed: HomeFeedReader = field(init=False)
@@ -104,6 +106,7 @@ class Stores:
         self._live = live
         self.accounts = AccountReader(self.cassandra, of["accounts"])
         self.follows = FollowReader(self.cassandra, of["follows"])
+        self.relations = RelationReader(self.cassandra, of["follows"], of["accounts"])
         self.posts = PostReader(self.cassandra, of["posts"], of["user_posts"])
         self.notifications = NotificationReader(self.cassandra, of["notifications"])
         number, buckets = of["home_feed"], self.settings.buckets

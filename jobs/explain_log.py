@@ -8,7 +8,16 @@ from typing import Any
 
 from jobs.backup_log import LogSource
 from schemas.codec import Undecodable, decode
-from schemas.events import Followed, PostDeleted, PostPublished, PostRejected, PostSubmitted, Unfollowed
+from schemas.events import (
+    Followed,
+    FollowerRemoved,
+    FollowRejected,
+    PostDeleted,
+    PostPublished,
+    PostRejected,
+    PostSubmitted,
+    Unfollowed,
+)
 from sinks.settings import Settings
 from streams.records import TopicPartition
 from streams.views import Mark
@@ -19,7 +28,10 @@ def last_word(settings: Settings, follower: int, tp: TopicPartition, followee: i
     found: tuple[bool, Mark] | None = None
     key = b"%d" % followee
     for offset, event in _events(settings, tp, key):
-        if isinstance(event, Followed | Unfollowed) and event.follower_id == follower:
+        if (
+            isinstance(event, Followed | Unfollowed | FollowRejected | FollowerRemoved)
+            and event.follower_id == follower
+        ):
             found = isinstance(event, Followed), Mark(tp, offset)
     return found
 

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from jobs.verify_graph import GRAPH, GraphFold
 from schemas.events import (
     AccountDeactivated,
     AccountErased,
@@ -17,7 +18,6 @@ from schemas.events import (
     AccountRegistered,
     BadgeChanged,
     Event,
-    Followed,
     MediaRejected,
     NoticeWithdrawn,
     NotificationPreferencesChanged,
@@ -34,7 +34,6 @@ from schemas.events import (
     RenderedMedia,
     RenditionsReady,
     RoleChanged,
-    Unfollowed,
     UploadCompleted,
     UploadFailed,
     UsernameChanged,
@@ -113,8 +112,7 @@ class Fold:
     """The state that the log gives."""
 
     accounts: dict[int, Account] = field(default_factory=dict)
-    following: dict[int, dict[int, int]] = field(default_factory=dict)
-    """Follower → followee → time of the event that says so."""
+    graph: GraphFold = field(default_factory=GraphFold)
     posts: dict[int, Post] = field(default_factory=dict)
     media: dict[int, Media] = field(default_factory=dict)
     notices: dict[tuple[int, int], Notice] = field(default_factory=dict)
@@ -128,11 +126,8 @@ class Fold:
         """Fold one event. Events with one key have to come in the order in which they stand in the log."""
         self.counts[type(event).__name__] += 1
         match event:
-            case Followed(follower_id=a, followee_id=b):
-                if a != b:  # views refuse it: nobody follows themselves
-                    self.following.setdefault(a, {})[b] = event.at
-            case Unfollowed(follower_id=a, followee_id=b):
-                self.following.get(a, {}).pop(b, None)
+            case _ if isinstance(event, GRAPH):
+                self.graph.take(event)
             case PostLiked():
                 self.likes.setdefault(event.post_id, {})[event.actor_id] = event.at
             case PostUnliked():
@@ -199,6 +194,11 @@ class Fold:
                 post.deleted = True
 
     # -- conclusions ----------------------------------------------------------------------------------------------
+
+    @property
+    def following(self) -> dict[int, dict[int, int]]:
+        """Follower → followee → time of the event that says so."""
+        return self.graph.following
 
     def follows(self) -> Iterator[tuple[int, int, int]]:
         """(follower, followee, since) of everybody."""

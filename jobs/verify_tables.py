@@ -44,13 +44,34 @@ async def accounts(fold: Fold, cassandra: Cassandra, generation: int) -> Differe
 
 
 async def follows(fold: Fold, cassandra: Cassandra, generation: int) -> Differences:
-    """Both tables, one after the other."""
-    differences = Differences()
-    expected: dict[Key, Values] = {(a, b): (since,) for a, b, since in fold.follows()}
-    await compare(differences, "following", COLUMNS["following"], expected, _rows(cassandra, generation, "following"))
-    expected = {(b, a): since for (a, b), since in expected.items()}
-    await compare(differences, "followers", COLUMNS["followers"], expected, _rows(cassandra, generation, "followers"))
+    """Follows and requests both ways, ties, and each person's changes of privacy."""
+    differences, graph = Differences(), fold.graph
+
+    async def table(name: str, expected: dict[Key, Values]) -> None:
+        await compare(differences, name, COLUMNS[name], expected, _rows(cassandra, generation, name))
+
+    pairs = {(a, b): since for a, b, since in fold.follows()}
+    await table("following", {pair: (since, (pair in graph.approved) or None) for pair, since in pairs.items()})
+    await table("followers", {(b, a): (since,) for (a, b), since in pairs.items()})
+    await table("requested", {pair: (since,) for pair, since in graph.requests.items()})
+    await table("requests", {(b, a): (since,) for (a, b), since in graph.requests.items()})
+    await table("ties", {key: (since,) for key, since in graph.ties.items()})
+    await _privacy(differences, fold, cassandra, generation)
     return differences
+
+
+async def _privacy(differences: Differences, fold: Fold, cassandra: Cassandra, generation: int) -> None:
+    """Rows are named by the offsets of their records: what counts is each person's changes, in their order."""
+    held: dict[int, list[tuple[int, bool, int]]] = {}
+    async for row in scan_table(cassandra, "privacy", generation):
+        held.setdefault(row.user_id, []).append((row.changed_offset, row.private, row.changed_at))
+
+    async def changes() -> AsyncIterator[tuple[Key, Values]]:
+        for user_id, rows in held.items():
+            yield (user_id,), (tuple((private, at) for _, private, at in sorted(rows)),)
+
+    expected: dict[Key, Values] = {(user_id,): (tuple(told),) for user_id, told in fold.graph.privacy.items()}
+    await compare(differences, "privacy", ("changes",), expected, changes())
 
 
 async def posts(fold: Fold, cassandra: Cassandra, generation: int) -> Differences:

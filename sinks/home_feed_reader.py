@@ -127,15 +127,6 @@ class HomeFeedReader:
         (authors,) = await self._read([self._bucket(user_id)], [("SMEMBERS", self._key(user_id, f"o:{user_id}"))])
         return [int(author) for author in authors]
 
-    async def follows_any(self, user_id: int, author_ids: Collection[int]) -> set[int]:
-        """Those of ``author_ids`` whom ``user_id`` follows."""
-        if not author_ids:
-            return set()
-        asked = list(author_ids)
-        command = ("SMISMEMBER", self._key(user_id, f"o:{user_id}"), *asked)
-        (answers,) = await self._read([self._bucket(user_id)], [command])
-        return {author for author, follows in zip(asked, answers, strict=True) if follows}
-
     async def follower_count(self, user_id: int) -> int:
         """How many follow ``user_id``, awake or asleep: exact, over all buckets."""
         return sum(await self._read(range(self._count), self._of_followers("SCARD", user_id)))

@@ -33,7 +33,11 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "erased",
     ),
     "followers": ("followed_at",),
-    "following": ("followed_at",),
+    "following": ("followed_at", "approved"),
+    "requests": ("requested_at",),
+    "requested": ("requested_at",),
+    "ties": ("since",),
+    "privacy": ("private", "changed_at"),
     "posts": (
         "author_id",
         "media_ids",

@@ -15,7 +15,7 @@ from api.models import Account, Profile
 from api.presenting import Presenter, opened
 from api.problems import Problem, not_found, problems
 from api.retries import Retried
-from api.routes import UserPath, user_id_of
+from api.routes import UserPath, meet, user_id_of
 from api.stores import Opened, Stores
 from schemas.events import AccountRegistered, ProfileChanged
 from sinks.credentials import RESERVATION_MS
@@ -76,10 +76,11 @@ async def _reserve(stores: Stores, username: str, user_id: int) -> None:
 
 
 @router.get("/users/{user}", responses=problems(400, 401, 404, 503))
-async def get_profile(user: UserPath, stores: Opened, fresh: Fresh, _visitor: Visitor) -> Profile:
+async def get_profile(user: UserPath, stores: Opened, fresh: Fresh, visitor: Visitor) -> Profile:
     """A person's page."""
     user_id = await user_id_of(stores, user)
-    near, _ = await asyncio.gather(fresh.reach_near(user_id), fresh.reach(user_id, "accounts"))
+    near, _ = await asyncio.gather(fresh.reach_near(user_id), fresh.reach(user_id, "accounts", "follows"))
+    await meet(stores, visitor.user_id if visitor else None, user_id)
     return await _profile(stores, user_id, near)
 
 

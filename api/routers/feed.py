@@ -50,7 +50,7 @@ async def get_feed(
     near, counted, _ = await asyncio.gather(
         fresh.reach_near(me.user_id),
         fresh.reach_counts(me.user_id),
-        fresh.reach(me.user_id, "posts", "user_posts", "accounts"),
+        fresh.reach(me.user_id, "posts", "user_posts", "accounts", "follows"),
     )
     before = cursor or MAX_ID
     if near:
@@ -69,7 +69,8 @@ async def get_feed(
 
 
 async def _page(stores: Stores, user_id: int, skeleton: Skeleton, before: int, limit: int, counted: bool) -> Posts:
-    """One page. Whom ``user_id`` follows is asked where the skeleton came from."""
+    """One page. Whose posts it goes on with below the floor is asked where the skeleton came from; the rules say which
+    of them are shown."""
     presenter = Presenter(stores)
     relations = stores.follows if skeleton is ASLEEP else stores.home_feed
     followed: list[int] | None = None
@@ -81,7 +82,7 @@ async def _page(stores: Stores, user_id: int, skeleton: Skeleton, before: int, l
         return await stores.posts.older(followed, before, count)
 
     async def look(ids: Sequence[int]) -> dict[int, Post]:
-        return await presenter.feed_posts(user_id, ids, relations, counted)
+        return await presenter.feed_posts(user_id, ids, counted)
 
     found = await page(skeleton.ids, skeleton.floor, before, limit, older=older, look=look)
     return Posts(items=found.shown, next_cursor=None if found.after is None else to_cursor(found.after))

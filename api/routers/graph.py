@@ -13,7 +13,7 @@ from api.log import Said
 from api.models import Follow, People
 from api.presenting import Presenter
 from api.problems import Problem, problems
-from api.routes import UserPath, check_person, user_id_of
+from api.routes import UserPath, check_person, open_person, user_id_of
 from api.stores import Opened, Stores
 from schemas.events import Followed, Unfollowed
 
@@ -45,29 +45,31 @@ async def unfollow(user: UserPath, me: Writer, stores: Opened, log: Said) -> Fol
 
 @router.get("/followers", responses=problems(400, 401, 404, 422, 503))
 async def list_followers(
-    user: UserPath, stores: Opened, fresh: Fresh, _visitor: Visitor, cursor: Cursor, limit: Limit = 50
+    user: UserPath, stores: Opened, fresh: Fresh, visitor: Visitor, cursor: Cursor, limit: Limit = 50
 ) -> People:
     """Who follows this person, by id."""
-    user_id = await user_id_of(stores, user)
+    user_id, viewer_id = await user_id_of(stores, user), visitor.user_id if visitor else None
     await fresh.reach(user_id, "accounts", "follows")
+    await open_person(stores, viewer_id, user_id)
     ids = await stores.follows.followers(user_id, cursor or 0, limit + 1)
-    return await _people(stores, user_id, ids, limit)
+    return await _people(stores, viewer_id, user_id, ids, limit)
 
 
 @router.get("/following", responses=problems(400, 401, 404, 422, 503))
 async def list_following(
-    user: UserPath, stores: Opened, fresh: Fresh, _visitor: Visitor, cursor: Cursor, limit: Limit = 50
+    user: UserPath, stores: Opened, fresh: Fresh, visitor: Visitor, cursor: Cursor, limit: Limit = 50
 ) -> People:
     """Whom this person follows, by id."""
-    user_id = await user_id_of(stores, user)
+    user_id, viewer_id = await user_id_of(stores, user), visitor.user_id if visitor else None
     await fresh.reach(user_id, "accounts", "follows")
+    await open_person(stores, viewer_id, user_id)
     ids = await stores.follows.following(user_id, cursor or 0, limit + 1)
-    return await _people(stores, user_id, ids, limit)
+    return await _people(stores, viewer_id, user_id, ids, limit)
 
 
-async def _people(stores: Stores, user_id: int, ids: Sequence[int], limit: int) -> People:
+async def _people(stores: Stores, viewer_id: int | None, user_id: int, ids: Sequence[int], limit: int) -> People:
     if not ids:
         await check_person(stores, user_id)
-    people = await Presenter(stores).people(ids[:limit])
+    people = await Presenter(stores).people(viewer_id, ids[:limit])
     after = to_cursor(ids[limit - 1]) if len(ids) > limit else None
     return People(items=list(people.values()), next_cursor=after)

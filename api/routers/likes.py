@@ -23,7 +23,7 @@ _ANSWERS = problems(400, 401, 404, 429, 503)
 @router.post("/likes", responses=_ANSWERS, include_in_schema=False)
 async def like(post_id: IdPath, me: Writer, stores: Opened, fresh: Fresh, log: Said) -> Like:
     """Like a post; liking twice is as good as once. `/likes` does the same."""
-    await fresh.reach(me.user_id, "posts")
+    await fresh.reach(me.user_id, "posts", "follows")
     row = await open_post(stores, id_of(post_id, "post"), me.user_id)
     # Said even if the view holds it already: the view may be older than an unlike that is under way.
     await log.say(PostLiked(**log.by(me.user_id), post_id=row.post_id, author_id=row.author_id))
@@ -34,7 +34,7 @@ async def like(post_id: IdPath, me: Writer, stores: Opened, fresh: Fresh, log: S
 @router.delete("/likes", responses=_ANSWERS, include_in_schema=False)
 async def unlike(post_id: IdPath, me: Writer, stores: Opened, fresh: Fresh, log: Said) -> Like:
     """Cease to like a post, whether or not one did. `/likes` does the same."""
-    await fresh.reach(me.user_id, "posts")
+    await fresh.reach(me.user_id, "posts", "follows")
     row = await open_post(stores, id_of(post_id, "post"), me.user_id)
     await log.say(PostUnliked(**log.by(me.user_id), post_id=row.post_id, author_id=row.author_id))
     return Like(post_id=str(row.post_id), liked=False)
@@ -46,9 +46,9 @@ async def list_likes(
 ) -> People:
     """Who likes this post, by id."""
     viewer_id = visitor.user_id if visitor else None
-    await fresh.reach(viewer_id or 0, "posts", "likes", "accounts")
+    await fresh.reach(viewer_id or 0, "posts", "likes", "accounts", "follows")
     row = await open_post(stores, id_of(post_id, "post"), viewer_id)
     ids = await stores.likes.likers(row.post_id, cursor or 0, limit + 1)
-    people = await Presenter(stores).people(ids[:limit])
+    people = await Presenter(stores).people(viewer_id, ids[:limit])
     after = to_cursor(ids[limit - 1]) if len(ids) > limit else None
     return People(items=list(people.values()), next_cursor=after)

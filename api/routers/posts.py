@@ -17,7 +17,7 @@ from api.models import CaptionChanged, Post, PostAccepted, Posts
 from api.presenting import Presenter
 from api.problems import Problem, problems
 from api.retries import Retried
-from api.routes import IdPath, UserPath, check_author, check_person, id_of, open_post, user_id_of
+from api.routes import IdPath, UserPath, check_author, check_person, id_of, open_person, open_post, user_id_of
 from api.stores import Opened, Stores
 from schemas.events import PostDeleted, PostEdited, PostSubmitted
 from schemas.ids import MAX_ID
@@ -64,7 +64,7 @@ async def get_post(post_id: IdPath, visitor: Visitor, stores: Opened, fresh: Fre
     asked = id_of(post_id, "post")
     viewer_id = visitor.user_id if visitor else None
     counted, _ = await asyncio.gather(
-        fresh.reach_counts(viewer_id or 0), fresh.reach(viewer_id or 0, "posts", "accounts")
+        fresh.reach_counts(viewer_id or 0), fresh.reach(viewer_id or 0, "posts", "accounts", "follows")
     )
     row = await open_post(stores, asked, viewer_id)
     return (await Presenter(stores).posts(viewer_id, [row], counted))[asked]
@@ -95,9 +95,10 @@ async def list_posts_of_user(
     """A person's published posts, newest first."""
     user_id = await user_id_of(stores, user)
     counted, _ = await asyncio.gather(
-        fresh.reach_counts(user_id), fresh.reach(user_id, "user_posts", "posts", "accounts")
+        fresh.reach_counts(user_id), fresh.reach(user_id, "user_posts", "posts", "accounts", "follows")
     )
     presenter, viewer_id = Presenter(stores), visitor.user_id if visitor else None
+    await open_person(stores, viewer_id, user_id)
 
     async def older(before: int, count: int) -> list[int]:
         return await stores.posts.user_posts(user_id, before, count)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import pytest
 
 from schemas.events import Source, UploadFailed
+from streams.rules import Facts, Standing
 from tests.api.gateway import Gateway, Person
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -80,10 +83,10 @@ async def test_an_unfollowed_author_is_out_even_where_redis_still_has_the_post(
     await gateway.catch_up()
     assert await walk(gateway, reader, 5) == [post_id]
 
-    async def nobody(*_: object) -> set[int]:
-        return set()
+    async def nobody(viewer_id: int | None, user_ids: Collection[int]) -> Facts:
+        return Facts(viewer_id, dict.fromkeys(user_ids, Standing()), {})
 
-    monkeypatch.setattr(gateway.stores.home_feed, "follows_any", nobody)
+    monkeypatch.setattr(gateway.stores.relations, "facts", nobody)
     assert await walk(gateway, reader, 5) == []
 
 

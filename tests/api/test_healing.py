@@ -102,15 +102,15 @@ def _bucket(person: Person) -> int:
 
 async def test_data_lost_between_two_commands_of_one_answer(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     """Between the feed and the question whom one follows all is lost: the answer is not an empty page."""
-    reader, _, posts = await story(gateway, 3)
-    asked = type(gateway.stores.home_feed).follows_any
+    reader, _, posts = await story(gateway, 8)
+    asked = type(gateway.stores.home_feed).following_of
 
-    async def after_a_flush(*given: Any) -> set[int]:
+    async def after_a_flush(*given: Any) -> list[int]:
         await gateway.stores.redis.flushdb()
         return await asked(*given)
 
     with monkeypatch.context() as patch:
-        patch.setattr(type(gateway.stores.home_feed), "follows_any", after_a_flush)
+        patch.setattr(type(gateway.stores.home_feed), "following_of", after_a_flush)
         assert await feed(gateway, reader) == (posts, "cassandra")
     await gateway.rebuild()
     await comes_from_redis(gateway)
