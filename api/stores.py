@@ -16,17 +16,18 @@ from api.access_tokens import AccessTokens
 from api.passwords import Passwords
 from api.returning import Returning
 from sinks.accounts import AccountReader
+from sinks.adoption import AdoptedGenerations, stored_in
 from sinks.cassandra import Cassandra
 from sinks.consistency import SOURCES, Fences
 from sinks.counters import COUNTED
 from sinks.counters_reader import CounterReader
 from sinks.credentials import Credentials, Sessions, Usernames
 from sinks.follows import FollowReader
-from sinks.generations import FIRST, LiveGenerations
+from sinks.generations import FIRST
 from sinks.home_feed_buckets import RedisBuckets
 from sinks.home_feed_reader import HomeFeedReader
 from sinks.home_feed_sleep import Seen, Sleepers
-from sinks.home_feed_watch import FeedWatch
+from sinks.home_feed_watch import FEEDS, FeedWatch
 from sinks.idempotency import IdempotencyKeys, Submissions
 from sinks.likes import LikeReader
 from sinks.notifications import NotificationReader
@@ -64,7 +65,7 @@ class Stores:
     returning: Returning
     objects: ObjectStore
     keys: PersonKeys
-    generations: LiveGenerations
+    generations: AdoptedGenerations
     accounts: AccountReader = field(init=False)
     follows: FollowReader = field(init=False)
     relations: RelationReader = field(init=False)
@@ -95,8 +96,8 @@ class Stores:
         return copy.copy(self)
 
     def follow_flips(self) -> None:
-        """Go over to the generations that are live now. In a request, only before it has read anything: who waits for a
-        view to come as far as a token would wait in vain for one that was left meanwhile."""
+        """Go over to the generations that are to be read now. In a request, only before it has read anything: who waits
+        for a view to come as far as a token would wait in vain for one that was left meanwhile."""
         live = self.generations.snapshot()
         if live is not self._live:
             self._read(live)
@@ -130,7 +131,8 @@ async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
         stack.push_async_callback(redis.aclose)
         passwords = Passwords()
         stack.callback(passwords.close)
-        generations = LiveGenerations(settings)
+        watched = {view.name: view for view in (FEEDS, COUNTED)}
+        generations = AdoptedGenerations(settings, stored_in(cassandra, redis, watched, settings.buckets))
         await generations.start()
         stack.push_async_callback(generations.stop)
         topics = Topics(settings, timeout_seconds=KAFKA_PING_SECONDS)

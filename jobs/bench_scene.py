@@ -23,7 +23,7 @@ from schemas.ids import snowflake
 from sinks.home_feed import HomeFeedSink
 from sinks.home_feed_buckets import PUSH, STATE, RedisBuckets
 from sinks.producer import Producer
-from sinks.redis import connect
+from sinks.redis import connect, reaching_redis
 from sinks.settings import Settings
 from sinks.topics import Topics
 from streams.home_feed import HOME_FEED
@@ -207,13 +207,14 @@ async def opened(settings: Settings, people: int = PEOPLE) -> AsyncIterator[Scen
 
 
 async def free_database(url: str) -> str:
-    """The last logical database that holds nothing, so that nobody's data is touched."""
+    """The last logical database that holds nothing, so that nobody's data is touched. Raises ``StoreAway``."""
     base, _, number = url.rpartition("/")
     if not number.isdigit():
         base = url
     keeper = connect(url)
     try:
-        count = int(str((await keeper.config_get("databases"))["databases"]))
+        async with reaching_redis():
+            count = int(str((await keeper.config_get("databases"))["databases"]))
     finally:
         await keeper.aclose()
     for candidate in range(count - 1, 0, -1):

@@ -245,9 +245,14 @@ def bench(
     """Measure one figure beside its yardstick, in the same run; each is ``run`` of a module ``jobs/bench_NAME.py``."""
     from importlib import import_module
 
+    from sinks.errors import StoreAway
+
     if name not in BENCHES:
         _fail(f"there is no bench {name}; there are {', '.join(BENCHES)}")
-    report: dict[str, Any] = import_module(f"jobs.bench_{name}").run()
+    try:
+        report: dict[str, Any] = import_module(f"jobs.bench_{name}").run()
+    except StoreAway as error:
+        _fail(f"{error}: `shutterlog up --services-only` starts what a bench needs")
     if as_json:
         typer.echo(json.dumps(report))
     else:

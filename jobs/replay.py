@@ -19,7 +19,7 @@ from rich.progress import Progress
 from jobs.replay_comparison import comparison_of
 from jobs.replay_engine import Applying, Following, Pace, reached, seldom_collecting
 from jobs.replay_flip import Flip
-from jobs.replay_halves import is_worthwhile, other_half
+from jobs.replay_halves import other_half, others_share
 from jobs.replay_plan import chosen_to_roll_back
 from jobs.replay_progress import Said, progress_bar
 from jobs.replay_report import ReplayReport, Wishes
@@ -173,14 +173,13 @@ class Replay:
         ends = {tp: every[tp] for tp in self._partitions}
         sink: Sink[Any] = bulk or self._stores.building_sink(self._view, number)
         at = await sink.fences(self._partitions)
-        left = sum(max(end - at[tp], 0) for tp, end in ends.items())
+        lefts = {tp: max(end - at[tp], 0) for tp, end in ends.items()}
+        left = sum(lefts.values())
         verb = "goes on" if self._report.resumed else "begins"
         self._said.line(f"building generation {number} {verb}: {left:,} events")
         with self._step("build"):
-            mine, others = self._partitions, dict[TopicPartition, int]()
-            if bulk is not None and is_worthwhile(left, self._pace.rate):
-                mine = self._partitions[0::2]
-                others = {tp: ends[tp] for tp in self._partitions[1::2]}
+            others = {tp: ends[tp] for tp in others_share(lefts, self._pace.rate)} if bulk is not None else {}
+            mine = [tp for tp in self._partitions if tp not in others]
             async with AsyncExitStack() as stack:
                 await stack.enter_async_context(seldom_collecting())
                 half: asyncio.Task[None] | None = None

@@ -94,8 +94,12 @@ async def test_a_photo_stands_in_the_followers_feed_until_it_is_deleted(product:
 
     await ada.ask("DELETE", f"/api/v1/posts/{post_id}")
     await bob.sees()
-    gone = await product.client.get(f"/api/v1/posts/{post_id}")
-    assert gone.status_code == 404
+
+    async def gone() -> bool:
+        # The feed and the post's page are views of their own: neither waits for the other.
+        return (await product.client.get(f"/api/v1/posts/{post_id}")).status_code == 404
+
+    await until("the post's page is gone", gone, SLOW)
 
 
 async def test_a_file_that_is_no_picture_is_refused_with_a_reason_and_a_notice(product: Product) -> None:

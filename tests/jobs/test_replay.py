@@ -16,8 +16,10 @@ from jobs.views import drop, status
 from schemas.codec import encode
 from schemas.events import Followed
 from schemas.ids import snowflake
+from sinks.adoption import AdoptedGenerations, stored_in
 from sinks.errors import LogRemade
 from sinks.generations import GenerationLog
+from sinks.home_feed_watch import FEEDS
 from sinks.producer import Outgoing, Producer
 from sinks.tables import MOVE_FENCE
 from sinks.topics import Topics
@@ -30,7 +32,7 @@ from tests.jobs.test_verify import AT, PEOPLE, POSTS_OF
 async def test_each_view_is_built_anew_gone_back_from_and_dropped(
     world: ReplayWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jobs.replay_halves.LEAST_EVENTS", 0)  # however short the log, read by two processes
+    monkeypatch.setattr("jobs.replay_halves.START_EVENTS", 0)  # however short the log, read by two processes
     for view in VIEWS:
         report = await world.replay(view)
         assert (report.differences, report.flipped, report.taken_over) == (0, True, "nobody"), list(report.lines(9))
@@ -187,9 +189,12 @@ async def test_readers_see_no_gap_while_people_write(world: ReplayWorld, workers
     nobody took away, is ever missing."""
     worker = workers.start(world.settings, "home_feed", "posts", "user_posts")
     await worker.says("home_feed: assigned")
-    log = GenerationLog(world.settings)
     done = asyncio.Event()
     reads = 0
+    adopted = AdoptedGenerations(
+        world.settings, stored_in(world.cassandra, world.redis, {FEEDS.name: FEEDS}, world.settings.buckets)
+    )
+    await adopted.start()
 
     async def write() -> None:
         async with Producer(world.settings) as producer:
@@ -204,7 +209,7 @@ async def test_readers_see_no_gap_while_people_write(world: ReplayWorld, workers
         nonlocal reads
         newest = dict.fromkeys(PEOPLE, 0)
         while not done.is_set():
-            live = (await asyncio.to_thread(log.of, "home_feed")).live
+            live = adopted["home_feed"]  # as a gateway reads
             for person, skeleton in (await world.feeds(live).skeletons(PEOPLE)).items():
                 assert skeleton.ids, f"generation {live} has no feed of {person}"
                 assert skeleton.ids[0] >= newest[person], f"generation {live} is behind for {person}"
@@ -220,10 +225,12 @@ async def test_readers_see_no_gap_while_people_write(world: ReplayWorld, workers
             assert (report.differences, report.flipped, report.taken_over) == (0, True, "agents")
             back = await world.rollback("home_feed")
             assert (back.flipped, back.taken_over) == (True, "agents")
+            await until("the rollback is read", _is_above(lambda: 2 - adopted["home_feed"], 0))
             await until("more reads", _is_above(lambda: reads, reads + 8))
             assert not reading.done()
         finally:
             done.set()
+            await adopted.stop()
     found = await asyncio.to_thread(verify, world.settings, ("home_feed",), patience=10, quiet=True)
     assert found.differences == 0, list(found.lines(9))
 
