@@ -10,11 +10,24 @@ from fastapi.routing import APIRoute
 
 from api.envelope import Envelope
 from api.problems import MEDIA_TYPE, ProblemDetails, add_problem_answers
-from api.routers import accounts, feed, files, graph, health, likes, media, notifications, posts, registry, sessions
+from api.routers import (
+    accounts,
+    comments,
+    feed,
+    files,
+    graph,
+    health,
+    likes,
+    media,
+    notifications,
+    posts,
+    registry,
+    sessions,
+)
 from api.stores import Stores, open_stores
 from sinks.settings import Settings
 
-_ROUTERS = (accounts, sessions, graph, media, posts, likes, feed, notifications, files, registry, health)
+_ROUTERS = (accounts, sessions, graph, media, posts, likes, comments, feed, notifications, files, registry, health)
 _ABOUT = """
 Writes go to the log and are answered once it has them; what you read are views that follow it closely. A write answers
 a `Consistency-Token`: send it with a read, and the read includes that write.

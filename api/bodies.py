@@ -31,6 +31,12 @@ def _text(text: str) -> str:
     return text
 
 
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise ValueError("a comment says something: it is more than blanks")
+    return text
+
+
 Text = Annotated[str, AfterValidator(_text)]
 Username = Annotated[
     str, AfterValidator(username_of), Field(json_schema_extra={"pattern": "^[A-Za-z0-9._]{3,30}$"}, examples=["ada"])
@@ -38,6 +44,7 @@ Username = Annotated[
 Password = Annotated[Text, StringConstraints(min_length=8, max_length=256)]
 PersonName = Annotated[Text, StringConstraints(max_length=64)]
 Bio = Annotated[Text, StringConstraints(max_length=500)]
+CommentText = Annotated[Text, StringConstraints(min_length=1, max_length=2200), AfterValidator(_not_blank)]
 Caption = Annotated[Text, StringConstraints(max_length=2200)]
 
 
@@ -90,6 +97,16 @@ class PostDraft(_Given):
         description="1 to 10 media of one's own, each once.", max_length=10
     )
     caption: Caption = ""
+
+
+class CommentDraft(_Given):
+    """A comment to be made."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"text": "What a light! @grace"}})
+    text: CommentText
+    parent_id: Annotated[str, StringConstraints(pattern=_ID["pattern"])] | None = Field(
+        default=None, description="The comment that it replies to, which is no reply itself."
+    )
 
 
 class CaptionChange(_Given):

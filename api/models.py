@@ -39,6 +39,19 @@ _POST = {
     "reason": None,
     "like_count": 42,
     "liked_by_me": True,
+    "comment_count": 7,
+    "share_count": 2,
+    "saved_by_me": False,
+}
+_COMMENT = {
+    "id": "1000000000000000005",
+    "post_id": "1000000000000000003",
+    "parent_id": None,
+    "author": _PERSON,
+    "text": "What a light! @grace",
+    "at": "2026-01-02T03:05:00.000Z",
+    "pinned": False,
+    "reply_count": 1,
 }
 
 
@@ -170,6 +183,9 @@ class Post(BaseModel):
     reason: str | None = Field(default=None, description="Why it was rejected and what to do, for people.")
     like_count: int | None = Field(description="How many like it; null for a moment in which nobody can say.")
     liked_by_me: bool | None = Field(description="Whether you do; null together with `like_count`.")
+    comment_count: int | None = Field(description="Comments and replies; null together with `like_count`.")
+    share_count: int | None = Field(description="How many shared it; null together with `like_count`.")
+    saved_by_me: bool | None = Field(description="Whether you keep it; null together with `like_count`.")
 
 
 class Like(BaseModel):
@@ -179,6 +195,50 @@ class Like(BaseModel):
 
     post_id: Id
     liked: bool
+
+
+class Comment(BaseModel):
+    """A comment on a post, or a reply to one."""
+
+    model_config = _example(_COMMENT)
+
+    id: Id
+    post_id: Id
+    parent_id: Id | None = Field(description="The comment that it replies to; null for none.")
+    author: Person
+    text: str
+    at: datetime | None
+    pinned: bool
+    reply_count: int | None = Field(description="Replies to it; null for a moment in which nobody can say.")
+
+
+class Comments(BaseModel):
+    """A page of comments."""
+
+    model_config = _example({"items": [_COMMENT], "pinned": [], "disabled": False, "next_cursor": "DeC2s6dkAAU"})
+
+    items: list[Comment]
+    pinned: list[Comment] = Field(description="On the first page, what stands above the others; not among `items`.")
+    disabled: bool = Field(description="Whether the post's author lets nobody comment any more.")
+    next_cursor: str | None = Field(description="Give it as `cursor` for the next page; null at the end.")
+
+
+class Pin(BaseModel):
+    """Whether this comment is pinned, from now on."""
+
+    model_config = _example({"comment_id": "1000000000000000005", "pinned": True})
+
+    comment_id: Id
+    pinned: bool
+
+
+class Commenting(BaseModel):
+    """Whether this post may be commented, from now on."""
+
+    model_config = _example({"post_id": "1000000000000000003", "disabled": True})
+
+    post_id: Id
+    disabled: bool
 
 
 class PostAccepted(BaseModel):

@@ -10,11 +10,12 @@ from api import models
 from api.stores import Stores
 from schemas.events import RenderedMedia
 from sinks.accounts import AccountRow
-from sinks.counters_reader import Count
+from sinks.comments import CommentRow
+from sinks.counters_reader import PostCounts
 from sinks.errors import StoreAway
 from sinks.posts import MediaRow, PostRow
 from sinks.sealing import Unreadable, unseal
-from streams.rules import in_feed, in_list, is_public, met, status_of
+from streams.rules import in_feed, in_list, is_public, may_meet, met, status_of
 
 
 def moment(at_ms: int | None) -> datetime | None:
@@ -103,23 +104,63 @@ class Presenter:
         ``counted``: the counters may be asked.
         """
         posts = list(rows)
-        (accounts, keys), likes = await asyncio.gather(
+        (accounts, keys), counts = await asyncio.gather(
             self._accounts({post.author_id for post in posts}),
-            self._likes([post.post_id for post in posts] if counted else [], viewer_id),
+            self._counts([post.post_id for post in posts] if counted else [], viewer_id),
         )
         return {
             post.post_id: self._post(
-                post, _person(post.author_id, accounts.get(post.author_id), keys), keys, likes.get(post.post_id)
+                post, _person(post.author_id, accounts.get(post.author_id), keys), keys, counts.get(post.post_id)
             )
             for post in posts
         }
 
-    async def _likes(self, post_ids: Sequence[int], viewer_id: int | None) -> dict[int, Count]:
+    async def _counts(self, post_ids: Sequence[int], viewer_id: int | None) -> dict[int, PostCounts]:
         """Empty while the counters are away or coming back: no number is better than a wrong one."""
         if not post_ids:
             return {}
         try:
-            return await self._stores.counters.likes(post_ids, viewer_id)
+            return await self._stores.counters.posts(post_ids, viewer_id)
+        except StoreAway:
+            return {}
+
+    async def comments(
+        self,
+        viewer_id: int | None,
+        post_id: int,
+        rows: Sequence[CommentRow],
+        pinned: Collection[int] = (),
+        counted: bool = True,
+    ) -> list[models.Comment]:
+        """The comments in ``rows``, of one post that the viewer sees, by people of whom they may know. ``pinned`` names
+        those that are."""
+        people = {row.user_id for row in rows}
+        (accounts, keys), facts, replies = await asyncio.gather(
+            self._accounts(people),
+            self._stores.relations.facts(viewer_id, people),
+            self._replies(post_id, [row.comment_id for row in rows if not row.parent_id] if counted else []),
+        )
+        return [
+            models.Comment(
+                id=str(row.comment_id),
+                post_id=str(post_id),
+                parent_id=str(row.parent_id) if row.parent_id else None,
+                author=_person(row.user_id, accounts.get(row.user_id), keys),
+                text=opened(keys, row.user_id, row.text),
+                at=moment(row.commented_at),
+                pinned=row.comment_id in pinned,
+                reply_count=0 if row.parent_id else replies.get(row.comment_id),
+            )
+            for row in rows
+            if may_meet(facts, row.user_id)
+        ]
+
+    async def _replies(self, post_id: int, comment_ids: Sequence[int]) -> dict[int, int]:
+        """Empty while the counters are away or coming back."""
+        if not comment_ids:
+            return {}
+        try:
+            return await self._stores.counters.replies(post_id, comment_ids)
         except StoreAway:
             return {}
 
@@ -136,7 +177,9 @@ class Presenter:
         asked = list(user_ids)
         return await asyncio.gather(self._stores.accounts.by_ids(asked), self._stores.keys.get_many(asked))
 
-    def _post(self, post: PostRow, author: models.Person, keys: dict[int, bytes], likes: Count | None) -> models.Post:
+    def _post(
+        self, post: PostRow, author: models.Person, keys: dict[int, bytes], counts: PostCounts | None
+    ) -> models.Post:
         return models.Post(
             id=str(post.post_id),
             author=author,
@@ -149,8 +192,11 @@ class Presenter:
             edited_at=moment(post.edited_at),
             code=post.rejected_code if post.published_at is None else None,
             reason=post.rejected_reason if post.published_at is None else None,
-            like_count=likes.total if likes else None,
-            liked_by_me=likes.viewer if likes else None,
+            like_count=counts.likes.total if counts else None,
+            liked_by_me=counts.likes.viewer if counts else None,
+            comment_count=counts.comments if counts else None,
+            share_count=counts.shares if counts else None,
+            saved_by_me=counts.saved if counts else None,
         )
 
     def _picture(self, media: RenderedMedia) -> models.Picture:

@@ -82,6 +82,14 @@ async def open_person(stores: Stores, viewer_id: int | None, user_id: int) -> No
         raise Problem(403, "private-account", detail)
 
 
+async def key_of(stores: Stores, user_id: int) -> bytes:
+    """The key under which this person's text is sealed; ``Problem`` 401 where their account is gone."""
+    key = (await stores.keys.get_many([user_id])).get(user_id)
+    if key is None:
+        raise Problem(401, "account-gone", "This account is gone. Log in with another one.")
+    return key
+
+
 async def _submitted(stores: Stores, post_id: int) -> PostRow | None:
     submitted = await stores.submissions.post(post_id)
     if submitted is None:

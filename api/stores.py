@@ -18,6 +18,7 @@ from api.returning import Returning
 from sinks.accounts import AccountReader
 from sinks.adoption import AdoptedGenerations, stored_in
 from sinks.cassandra import Cassandra
+from sinks.comments import CommentReader
 from sinks.consistency import SOURCES, Fences
 from sinks.counters import COUNTED
 from sinks.counters_reader import CounterReader
@@ -73,6 +74,7 @@ class Stores:
     notifications: NotificationReader = field(init=False)
     home_feed: HomeFeedReader = field(init=False)
     likes: LikeReader = field(init=False)
+    comments: CommentReader = field(init=False)
     counters: CounterReader = field(init=False)
     fences: Fences = field(init=False)
     usernames: Usernames
@@ -114,6 +116,7 @@ class Stores:
         watch = self.feed_watch.of(number)
         self.home_feed = HomeFeedReader(self.redis, generation=number, buckets=buckets, watch=watch)
         self.likes = LikeReader(self.cassandra, of["likes"])
+        self.comments = CommentReader(self.cassandra, of["comments"])
         number = of["counters"]
         watch = self.counter_watch.of(number)
         self.counters = CounterReader(self.redis, generation=number, buckets=buckets, watch=watch)

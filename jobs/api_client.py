@@ -85,6 +85,23 @@ class ApiClient:
         """Cease to like a post."""
         await self._ask("DELETE", f"/api/v1/posts/{post_id}/like")
 
+    async def comment(self, post_id: int, text: str, parent_id: int | None, key: str) -> int:
+        """Comment a post, or reply to a comment; the comment's id."""
+        body = {"text": text} | ({"parent_id": str(parent_id)} if parent_id else {})
+        return int((await self._ask("POST", f"/api/v1/posts/{post_id}/comments", key=key, json=body))["id"])
+
+    async def delete_comment(self, comment_id: int) -> None:
+        """Delete a comment."""
+        await self._ask("DELETE", f"/api/v1/comments/{comment_id}")
+
+    async def pin(self, comment_id: int, pinned: bool) -> None:
+        """Pin a comment under one's post, or no longer."""
+        await self._ask("PUT" if pinned else "DELETE", f"/api/v1/comments/{comment_id}/pin")
+
+    async def allow_comments(self, post_id: int, allowed: bool) -> None:
+        """Let people comment one's post, or no longer."""
+        await self._ask("PUT" if allowed else "DELETE", f"/api/v1/posts/{post_id}/comments")
+
     async def change_profile(self, name: str, bio: str) -> None:
         """Say who one is."""
         await self._ask("PATCH", "/api/v1/me", json={"name": name, "bio": bio})

@@ -8,12 +8,12 @@ from typing import cast
 
 from jobs.replay_views import ReplayStores
 from jobs.verify_differences import Differences
+from sinks.counters import KINDS
 from sinks.counters_reader import CounterScan
-from streams.counters import LIKES
 
 _AT_ONCE = 1000
-Subject = tuple[int, int | str]
-"""A post, and a member or "gone"."""
+Subject = tuple[int, int | str, str]
+"""A post or comment, a member or "gone" or "replies", and the kind."""
 
 
 class CounterComparison:
@@ -27,9 +27,11 @@ class CounterComparison:
 
     async def whole(self, moved: Callable[[int], None]) -> Differences:
         """See ``Comparison.whole``; the subjects are posts."""
-        posts = {post_id for scan in self._scans for post_id in await scan.post_ids(LIKES)}
         found = Differences()
-        await self._members(found, sorted(posts), moved)
+        for kind in KINDS:
+            posts = {post_id for scan in self._scans for post_id in await scan.post_ids(kind)}
+            await self._members(found, kind, sorted(posts), moved)
+        await self._replies(found)
         await self._gone(found)
         return found
 
@@ -37,27 +39,43 @@ class CounterComparison:
         """See ``Comparison.again``."""
         named = cast(Collection[Subject], subjects)
         found = Differences()
-        await self._members(found, sorted({post_id for post_id, what in named if what != "gone"}), lambda count: None)
-        if any(what == "gone" for _, what in named):
+        for kind in KINDS:
+            posts = {post_id for post_id, what, of in named if of == kind}
+            await self._members(found, kind, sorted(posts), lambda count: None)
+        if any(what == "gone" for _, what, _ in named):
             await self._gone(found)
+        if any(what == "replies" for _, what, _ in named):
+            await self._replies(found)
         return found
 
-    async def _members(self, found: Differences, posts: Collection[int], moved: Callable[[int], None]) -> None:
+    async def _members(
+        self, found: Differences, kind: str, posts: Collection[int], moved: Callable[[int], None]
+    ) -> None:
         rest = iter(posts)
         while some := list(islice(rest, _AT_ONCE)):
-            was, new = [await scan.members(LIKES, some) for scan in self._scans]
+            was, new = [await scan.members(kind, some) for scan in self._scans]
             for post_id in some:
                 found.checked += 1
                 for member in was[post_id] ^ new[post_id]:
                     where = _where(member in was[post_id])
-                    found.add((post_id, member), f"post {post_id}: {member} is only counted in the {where}")
+                    what = f"post {post_id}: {member} is only counted as {kind} in the {where}"
+                    found.add((post_id, member, kind), what)
             moved(len(some))
+
+    async def _replies(self, found: Differences) -> None:
+        was, new = [await scan.replies() for scan in self._scans]
+        for comment in was.keys() | new.keys():
+            found.checked += 1
+            before, after = was.get(comment, 0), new.get(comment, 0)
+            if before != after:
+                what = f"comment {comment} has {before} replies in the live generation and {after} in the new one"
+                found.add((comment, "replies", ""), what)
 
     async def _gone(self, found: Differences) -> None:
         was, new = [{post_id async for post_id in scan.gone()} for scan in self._scans]
         found.checked += len(was | new)
         for post_id in was ^ new:
-            found.add((post_id, "gone"), f"post {post_id} is only gone in the {_where(post_id in was)}")
+            found.add((post_id, "gone", ""), f"post {post_id} is only gone in the {_where(post_id in was)}")
 
 
 def _where(live: bool) -> str:

@@ -23,6 +23,7 @@ from sinks.sink import Sink
 from sinks.tables import TableSink, uncovered
 from sinks.topics import Topics
 from streams.accounts import ACCOUNTS
+from streams.comments import COMMENTS
 from streams.counters import COUNTERS
 from streams.follows import FOLLOWS
 from streams.home_feed import HOME_FEED
@@ -34,7 +35,8 @@ from streams.user_posts import USER_POSTS
 from streams.views import Delete, Upsert, View
 
 VIEWS: dict[str, View[Any]] = {
-    view.name: view for view in (ACCOUNTS, FOLLOWS, POSTS, USER_POSTS, NOTIFICATIONS, LIKES, HOME_FEED, COUNTERS)
+    view.name: view
+    for view in (ACCOUNTS, FOLLOWS, POSTS, USER_POSTS, NOTIFICATIONS, LIKES, COMMENTS, HOME_FEED, COUNTERS)
 }
 PREFIXES = {view.name: view.prefix for view in (FEEDS, COUNTED)}
 """Of views in Redis, what their keys begin with before the generation."""

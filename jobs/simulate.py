@@ -123,6 +123,15 @@ def _counts(counts: Counter[str]) -> dict[str, int]:
         "profile_changes": "ProfileChanged",
         "likes": "PostLiked",
         "unlikes": "PostUnliked",
+        "comments": "CommentAdded",
+        "comment_deletes": "CommentDeleted",
+        "comment_pins": "CommentPinned",
+        "comment_unpins": "CommentUnpinned",
+        "comments_disabled": "CommentsDisabled",
+        "comments_enabled": "CommentsEnabled",
+        "saves": "PostSaved",
+        "unsaves": "PostUnsaved",
+        "shares": "PostShared",
         "uploads": "UploadCompleted",
     }
     done = {name: counts[event] for name, event in named.items()}

@@ -13,6 +13,12 @@ from jobs.photos import Photo
 from jobs.world import Reuse, Step, Upload, World
 from jobs.world_doings import doings
 from schemas.events import (
+    CommentAdded,
+    CommentDeleted,
+    CommentPinned,
+    CommentsDisabled,
+    CommentsEnabled,
+    CommentUnpinned,
     Followed,
     PostDeleted,
     PostEdited,
@@ -43,6 +49,7 @@ class ApiSimulation:
         """The client of each person, by their id in the world."""
         self._media: dict[int, int] = {}
         self._posts: dict[int, int] = {}
+        self._comments: dict[int, int] = {}
         self.counts: Counter[str] = Counter()
 
     async def run(self) -> None:
@@ -121,6 +128,10 @@ class ApiSimulation:
                 self.counts["unfollows"] += 1
             case PostLiked() | PostUnliked():
                 await self._like(step)
+            case CommentAdded() | CommentDeleted() | CommentPinned() | CommentUnpinned():
+                await self._discuss(step)
+            case CommentsDisabled() | CommentsEnabled():
+                await self._allow_comments(step)
             case ProfileChanged():
                 name, bio = self._opened(step.user_id, step.name), self._opened(step.user_id, step.bio)
                 await clients[step.user_id].change_profile(name, bio)
@@ -137,6 +148,38 @@ class ApiSimulation:
             if refused.status != 404:
                 raise
             self.counts["refused_likes"] += 1
+
+    async def _discuss(self, step: CommentAdded | CommentDeleted | CommentPinned | CommentUnpinned) -> None:
+        client = self._clients[step.actor_id]
+        try:
+            match step:
+                case CommentAdded():
+                    text, key = self._opened(step.actor_id, step.text), f"simulate-{step.event_id}"
+                    parent = self._comments[step.parent_id] if step.parent_id else None
+                    made = await client.comment(self._posts[step.post_id], text, parent, key)
+                    self._comments[step.comment_id] = made
+                    self.counts["comments"] += 1
+                case CommentDeleted():
+                    await client.delete_comment(self._comments[step.comment_id])
+                    self.counts["comment_deletes"] += 1
+                case _:
+                    await client.pin(self._comments[step.comment_id], isinstance(step, CommentPinned))
+                    self.counts["comment_pins"] += 1
+        except (ApiRefused, KeyError) as refused:
+            # The world comments what is not published, deleted or closed to comments, and answers what was refused.
+            if isinstance(refused, ApiRefused) and refused.status not in (403, 404, 409):
+                raise
+            self.counts["refused_comments"] += 1
+
+    async def _allow_comments(self, step: CommentsDisabled | CommentsEnabled) -> None:
+        allowed = isinstance(step, CommentsEnabled)
+        try:
+            await self._clients[step.actor_id].allow_comments(self._posts[step.post_id], allowed)
+            self.counts["comments_enabled" if allowed else "comments_disabled"] += 1
+        except ApiRefused as refused:
+            if refused.status != 404:
+                raise
+            self.counts["refused_comments"] += 1
 
     async def _upload(self, owner: int, media_id: int, photo: Photo) -> None:
         self._media[media_id] = await self._clients[owner].upload(photo, f"simulate-{media_id}")

@@ -54,6 +54,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "user_posts": ("posts",),
     "notifications": ("notifications",),
     "likes": ("engagement",),
+    "comments": ("engagement",),
     "home_feed": ("posts", "graph"),
     "counters": ("engagement", "posts"),
 }

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import islice
 
 from jobs.verify_differences import Differences
 from jobs.verify_fold import Fold
 from sinks.counters import shard_of
 from sinks.counters_reader import CounterReader, CounterScan
-from streams.counters import LIKES
+from streams.counters import COMMENTS, DEAD, LIKES, SAVES, SHARES
 
 _AT_ONCE = 1000
+VERBS = {
+    LIKES: ("likes it", "does not like it"),
+    SAVES: ("keeps it", "does not keep it"),
+    SHARES: ("shared it", "did not share it"),
+    COMMENTS: ("is a comment of it", "is no comment of it"),
+    DEAD: ("is a deleted comment of it", "is no deleted comment of it"),
+}
+"""What the log says of a member, by kind: that it is one, and that it is none."""
+Members = Mapping[int, set[int]]
+"""Post → who or what is counted."""
 
 
 class CounterComparison:
@@ -20,35 +30,63 @@ class CounterComparison:
     def __init__(self, fold: Fold, moved: Callable[[int, int], None]) -> None:
         self._fold, self._moved = fold, moved
         self._gone = {post_id for post_id, post in fold.posts.items() if post.deleted}
-        self._expected = {
-            post_id: set(likers) for post_id, likers in fold.likes.items() if likers and post_id not in self._gone
+        said = fold.engagement
+        self._expected: dict[str, Members] = {
+            LIKES: self._standing({post_id: set(likers) for post_id, likers in fold.likes.items()}),
+            SAVES: self._standing(said.savers()),
+            SHARES: self._standing(said.shares),
+            COMMENTS: self._standing(said.by_post()),
+            DEAD: self._standing(said.deleted()),
         }
-        """Posts that are liked → by whom."""
         self._found = Differences()
+
+    def _standing(self, members: Members) -> Members:
+        return {post_id: some for post_id, some in members.items() if some and post_id not in self._gone}
 
     async def run(self, reader: CounterReader, scan: CounterScan) -> Differences:
         """What differs. Raises ``StoreAway``."""
-        await self._members(scan)
+        for kind in VERBS:
+            await self._members(kind, scan)
+        await self._replies(scan)
         await self._deleted(scan)
         await self._read(reader)
         return self._found
 
-    async def _members(self, scan: CounterScan) -> None:
+    async def _members(self, kind: str, scan: CounterScan) -> None:
         """Every member of every shard."""
-        missing = {post_id: set(likers) for post_id, likers in self._expected.items()}
-        async for post_id, shard, shards, members in scan.shards(LIKES):
+        expected = self._expected[kind]
+        missing = {post_id: set(members) for post_id, members in expected.items()}
+        does, does_not = VERBS[kind]
+        async for post_id, shard, shards, members in scan.shards(kind):
             for member in members:
                 self._found.checked += 1
                 if shard_of(member, shards) != shard:
                     what = f"post {post_id}: {member} stands in shard {shard} of {shards}, and is looked for elsewhere"
-                    self._found.add((post_id, member, "shard"), what)
-                if member not in self._expected.get(post_id, ()):
-                    self._found.add((post_id, member), f"post {post_id}: {member} is counted, and does not like it")
+                    self._found.add((kind, post_id, member, "shard"), what)
+                if member not in expected.get(post_id, ()):
+                    self._found.add((kind, post_id, member), f"post {post_id}: {member} is counted, and {does_not}")
                 missing.get(post_id, set()).discard(member)
         for post_id, members_left in missing.items():
             for member in members_left:
                 self._found.checked += 1
-                self._found.add((post_id, member), f"post {post_id}: {member} likes it, and is not counted")
+                self._found.add((kind, post_id, member), f"post {post_id}: {member} {does}, and is not counted")
+
+    async def _replies(self, scan: CounterScan) -> None:
+        """How many replies each comment has, of posts that stand."""
+        comments = self._fold.engagement.comments
+        by_parent = self._fold.engagement.by_parent()
+        expected = {
+            parent: len(some)
+            for parent, some in by_parent.items()
+            if comments[next(iter(some))].post_id not in self._gone
+        }
+        counted = await scan.replies()
+        for comment in expected.keys() | counted.keys():
+            self._found.checked += 1
+            says, counts = expected.get(comment, 0), counted.get(comment, 0)
+            if says != counts:
+                what = f"comment {comment} counts {counts} replies, the log says {says}"
+                self._found.add((comment, "replies"), what)
 
     async def _deleted(self, scan: CounterScan) -> None:
         gone = {post_id async for post_id in scan.gone()}
@@ -58,15 +96,18 @@ class CounterComparison:
             self._found.add((post_id, "gone"), f"post {post_id} {what}")
 
     async def _read(self, reader: CounterReader) -> None:
-        """What readers get, of every post that is or was liked, and of one who likes it."""
-        posts = sorted({*self._fold.likes, *self._fold.posts})
+        """What readers get, of every post of which anything was ever said."""
+        named = (post_id for members in self._expected.values() for post_id in members)
+        posts = sorted({*self._fold.likes, *self._fold.posts, *named})
         rest, done = iter(posts), 0
         while some := list(islice(rest, _AT_ONCE)):
-            for post_id, (total, _) in (await reader.likes(some, None)).items():
+            for post_id, counts in (await reader.posts(some, None)).items():
                 self._found.checked += 1
-                expected = len(self._expected.get(post_id, ()))
-                if total != expected:
-                    what = f"post {post_id} counts {total} likes, the log says {expected}"
-                    self._found.add((post_id, "count"), what)
+                told = {LIKES: counts.likes.total, COMMENTS: counts.comments, SHARES: counts.shares}
+                for kind, total in told.items():
+                    says = len(self._expected[kind].get(post_id, ()))
+                    if total != says:
+                        what = f"post {post_id} counts {total} {kind}, the log says {says}"
+                        self._found.add((kind, post_id, "count"), what)
             done += len(some)
             self._moved(done, len(posts))

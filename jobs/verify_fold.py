@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from jobs.verify_engagement import Engagement
 from jobs.verify_graph import GRAPH, GraphFold
 from schemas.events import (
     AccountDeactivated,
@@ -119,6 +120,8 @@ class Fold:
     """(recipient, media) → what they were told of it."""
     likes: dict[int, dict[int, int]] = field(default_factory=dict)
     """Post → who likes it → time of the event that says so; of deleted posts too."""
+    engagement: Engagement = field(default_factory=Engagement)
+    """What people did with posts besides liking them."""
     counts: Counter[str] = field(default_factory=Counter)
     """Records by the name of their event."""
 
@@ -143,6 +146,8 @@ class Fold:
                 self._take_post(event)
             case Notified() | NoticeWithdrawn() | NotificationPreferencesChanged() | NotificationsSeen():
                 pass  # no view shows them yet
+            case _ if self.engagement.take(event):
+                pass
             case _:
                 raise TypeError(f"verify does not know what {type(event).__name__} means")
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from jobs.verify_differences import Differences, compare
+from jobs.verify_engagement import Comment
 from jobs.verify_fold import Fold
 from sinks.cassandra import Cassandra
 from sinks.scans import COLUMNS, media_list_of, media_of, scan_table
@@ -147,6 +148,34 @@ async def likes(fold: Fold, cassandra: Cassandra, generation: int) -> Difference
     return differences
 
 
+async def comments(fold: Fold, cassandra: Cassandra, generation: int) -> Differences:
+    """Comments and where they stand, what is pinned, and which posts may not be commented."""
+    differences, said = Differences(), fold.engagement
+
+    def comment_values(row: Any) -> Values:
+        lists = (None if column is None else list(column) for column in (row.mentions, row.hashtags))
+        return (row.user_id, row.text, row.commented_at, *lists, row.spam, bool(row.deleted))
+
+    def expected_of(one: Comment) -> Values:
+        if one.said is None:
+            return (None, None, None, None, None, None, one.deleted)
+        words = one.said
+        return (one.user_id, words.text, words.at, words.mentions, words.hashtags, words.spam, one.deleted)
+
+    expected: dict[str, dict[Key, Values]] = {
+        "comments": {(c.post_id, c.parent_id, number): expected_of(c) for number, c in said.comments.items()},
+        "comment_places": {
+            (number,): (c.post_id, c.parent_id, c.author_id, c.user_id) for number, c in said.comments.items()
+        },
+        "comment_pins": {key: (at,) for key, at in said.pins.items()},
+        "comment_switches": {(post,): (disabled,) for post, disabled in said.disabled.items()},
+    }
+    for table, rows in expected.items():
+        found = _rows(cassandra, generation, table, comment_values if table == "comments" else None)
+        await compare(differences, table, COLUMNS[table], rows, found)
+    return differences
+
+
 TABLE_VIEWS: dict[str, Callable[[Fold, Cassandra, int], Awaitable[Differences]]] = {
     "accounts": accounts,
     "follows": follows,
@@ -154,6 +183,7 @@ TABLE_VIEWS: dict[str, Callable[[Fold, Cassandra, int], Awaitable[Differences]]]
     "user_posts": user_posts,
     "notifications": notifications,
     "likes": likes,
+    "comments": comments,
 }
 
 

@@ -32,15 +32,21 @@ DEFAULT_UNTIL_MS = 1_735_689_600_000
 """2025-01-01T00:00:00Z: fixed, so that a seed alone gives the same events, and in every broker's past."""
 
 SHARES = {
-    "like": 0.50,
-    "unlike": 0.05,
-    "post": 0.15,
-    "edit": 0.04,
-    "delete": 0.04,
-    "follow": 0.09,
-    "unfollow": 0.07,
-    "toggle": 0.035,
-    "profile": 0.025,
+    "like": 0.45,
+    "unlike": 0.04,
+    "comment": 0.16,
+    "uncomment": 0.015,
+    "pin": 0.005,
+    "save": 0.025,
+    "unsave": 0.01,
+    "share": 0.01,
+    "post": 0.12,
+    "edit": 0.03,
+    "delete": 0.03,
+    "follow": 0.045,
+    "unfollow": 0.03,
+    "toggle": 0.015,
+    "profile": 0.015,
 }
 """Of the events, unless the number of posts is given; the other shares then share the rest."""
 _WORDS = "dawn harbour fern alley copper winter lantern tide meadow signal orchard glass ember north rain"

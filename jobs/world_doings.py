@@ -13,6 +13,7 @@ from functools import partial
 import numpy as np
 
 from jobs.world import DAY_MS, Plan, Reuse, Step, World
+from jobs.world_engagement import Engagement
 from jobs.world_follows import Follows
 from jobs.world_likes import Likes, Post
 from schemas.events import (
@@ -45,6 +46,7 @@ class Doings:
         self.alive: list[Post] = []
         self.dead: list[Post] = []
         self.likes = Likes(self.random)
+        self.engagement = Engagement(world)
         self.later: list[tuple[int, int, Callable[[], Step]]] = []
         """Steps that wait for a slot, so that a post and its pictures can pass each other: (slot, order, step)."""
 
@@ -73,6 +75,9 @@ class Doings:
                 yield self._delete()
             case "profile":
                 yield self._profile()
+            case "comment" | "uncomment" | "pin" | "save" | "unsave" | "share":
+                user = self.world.people[self.world.someone()]
+                yield self.engagement.event(kind, user, self.alive, self.dead) or self._profile()
             case "like" | "unlike":
                 yield self._like(kind)
             case _:

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from sinks.cassandra import Cassandra
 from streams.accounts import ACCOUNTS
+from streams.comments import COMMENTS
 from streams.counters import COUNTERS
 from streams.follows import FOLLOWS
 from streams.home_feed import HOME_FEED
@@ -23,7 +24,7 @@ Token = Mapping[TopicPartition, int]
 
 SOURCES = {
     view.name: frozenset(view.sources)
-    for view in (ACCOUNTS, FOLLOWS, POSTS, USER_POSTS, NOTIFICATIONS, LIKES, HOME_FEED, COUNTERS)
+    for view in (ACCOUNTS, FOLLOWS, POSTS, USER_POSTS, NOTIFICATIONS, LIKES, COMMENTS, HOME_FEED, COUNTERS)
 }
 LONGEST_TOKEN = 1024
 """Characters. A token names a few writes; one that names hundreds is nobody's."""

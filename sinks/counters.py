@@ -1,8 +1,10 @@
 """The counters' sink: one script call a bucket, which checks the fences, applies writes and moves them, atomically.
 
 Keys of bucket 5 of generation 1, all under ``ct1:{5}:`` (posts live in buckets by their id): ``l:POST:SHARD`` who likes
-the post, in shards as sinks/lua/shards.lua says · ``shards`` of each set of more than one shard, how many, and its
-size · ``gone`` deleted posts · ``fences`` · ``history`` as in the home feed's buckets.
+the post, in shards as sinks/lua/shards.lua says; ``v``, ``s``, ``c`` and ``x`` likewise, as ``KINDS`` says ·
+``p`` comments that have or had replies, ``r:COMMENT:SHARD`` those replies, in the bucket of the post · ``shards`` of
+each set of more than one shard, how many, and its size · ``gone`` deleted posts · ``fences`` · ``history`` as in the
+home feed's buckets.
 """
 
 from __future__ import annotations
@@ -18,11 +20,22 @@ from sinks.home_feed_watch import Watched
 from sinks.redis import Redis
 from sinks.scripts import ScriptCall, Scripts, joined
 from streams.buckets import bucket_of
-from streams.counters import COUNTERS, LIKES, CounterWrite, CountMember
+from streams.counters import (
+    COMMENTS,
+    COUNTERS,
+    DEAD,
+    LIKES,
+    SAVES,
+    SHARES,
+    CountComment,
+    CounterWrite,
+    CountMember,
+    UncountComment,
+)
 from streams.records import Span, Spans, TopicPartition
 
-KINDS = {LIKES: "l"}
-"""The letter by which each kind of counter goes in Redis."""
+KINDS = {LIKES: "l", SAVES: "v", SHARES: "s", COMMENTS: "c", DEAD: "x"}
+"""The letter by which each kind of counter of a post goes in Redis."""
 PASS = "1"  # noqa: S105 (there is one pass)
 COUNTED = Watched(COUNTERS.name, "ct", COUNTERS.sources, (PASS,))
 """How gateways watch over the counters."""
@@ -39,6 +52,11 @@ def prefix_of(generation: int, bucket: int) -> str:
 def name_of(kind: str, of: int) -> str:
     """The name of the set of a post's members."""
     return f"{KINDS[kind]}:{of}"
+
+
+def replies_of(comment: int) -> str:
+    """The name of the set of a comment's replies, in the bucket of its post."""
+    return f"r:{comment}"
 
 
 def shard_of(member: int, shards: int) -> int:
@@ -110,6 +128,9 @@ def _words(write: CounterWrite, i: int) -> bytes:
     if isinstance(write, CountMember):
         which = "M" if write.stands else "m"
         return packed((which, i, offset, name_of(write.kind, write.of), of, str(write.member)))
+    if isinstance(write, CountComment | UncountComment):
+        which = "C" if isinstance(write, CountComment) else "D"
+        return packed((which, i, offset, of, str(write.comment), str(write.parent)))
     return packed(("G", i, offset, of, *(name_of(kind, write.of) for kind in KINDS)))
 
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
 import msgspec
 
-from sinks.counters import COUNTED, KINDS, PASS, name_of, prefix_of
+from sinks.counters import COUNTED, KINDS, PASS, name_of, prefix_of, replies_of
 from sinks.home_feed_watch import GenerationWatch
 from sinks.redis import Redis, reaching_redis
 from sinks.scripts import ScriptCall, Scripts, joined
 from streams.buckets import bucket_of
-from streams.counters import LIKES
+from streams.counters import COMMENTS, LIKES, SAVES, SHARES
 from streams.records import TopicPartition
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -25,6 +25,15 @@ class Count(NamedTuple):
 
     total: int
     viewer: bool
+
+
+class PostCounts(NamedTuple):
+    """What is counted of a post: likes, whether the viewer keeps it, comments with their replies, who shared it."""
+
+    likes: Count
+    saved: bool
+    comments: int
+    shares: int
 
 
 class CounterReader:
@@ -40,28 +49,56 @@ class CounterReader:
 
     async def likes(self, post_ids: Collection[int], viewer_id: int | None) -> dict[int, Count]:
         """The likes of each of ``post_ids``; nobody's, without a viewer. One round trip. Raises ``StoreAway``."""
+        found = await self._read(post_ids, viewer_id, lambda post_id: ([name_of(LIKES, post_id)], []))
+        return {post_id: Count(counts[0], bool(counts[1])) for post_id, counts in found.items()}
+
+    async def posts(self, post_ids: Collection[int], viewer_id: int | None) -> dict[int, PostCounts]:
+        """All that is counted of each of ``post_ids``. One round trip. Raises ``StoreAway``."""
+
+        def names(post_id: int) -> tuple[list[str], list[str]]:
+            own = [name_of(LIKES, post_id), name_of(SAVES, post_id)]
+            return own, [name_of(COMMENTS, post_id), name_of(SHARES, post_id)]
+
+        found = await self._read(post_ids, viewer_id, names)
+        return {
+            post_id: PostCounts(Count(likes, bool(liked)), bool(saved), comments, shares)
+            for post_id, (likes, liked, _, saved, comments, shares) in found.items()
+        }
+
+    async def replies(self, post_id: int, comment_ids: Sequence[int]) -> dict[int, int]:
+        """How many replies each of these comments of one post has. Raises ``StoreAway``."""
+        found = await self._read([post_id], None, lambda _: ([], [replies_of(comment) for comment in comment_ids]))
+        return dict(zip(comment_ids, found[post_id], strict=True))
+
+    async def _read(
+        self, post_ids: Collection[int], viewer_id: int | None, names: Callable[[int], tuple[list[str], list[str]]]
+    ) -> dict[int, list[int]]:
+        """Of each post, what counters_read.lua answers for ``names``: those with a viewer, and those without."""
         by_bucket: dict[int, list[int]] = {}
         for post_id in post_ids:
             by_bucket.setdefault(bucket_of(post_id, len(self._prefixes)), []).append(post_id)
         viewer = "" if viewer_id is None else str(viewer_id)
         expected = self._watch.expected(by_bucket) if self._watch else {}
-        answers = await self._scripts.run(
-            [
-                ScriptCall(
-                    "read",
-                    (prefix := self._prefixes[bucket]) + "fences",
-                    (_encode((prefix, viewer, [name_of(LIKES, post_id) for post_id in ids])),),
-                )
-                for bucket, ids in by_bucket.items()
-            ]
-        )
+        calls: list[ScriptCall] = []
+        sizes: dict[int, tuple[int, int]] = {}
+        for bucket, ids in by_bucket.items():
+            wanted = {post_id: names(post_id) for post_id in ids}
+            sizes |= {post_id: (2 * len(own), len(others)) for post_id, (own, others) in wanted.items()}
+            own = [name for some, _ in wanted.values() for name in some]
+            others = [name for _, some in wanted.values() for name in some]
+            prefix = self._prefixes[bucket]
+            calls.append(ScriptCall("read", prefix + "fences", (_encode((prefix, viewer, own, others)),)))
+        answers = await self._scripts.run(calls)
         if self._watch:
             self._watch.confirm(expected, [(born, moves) for born, moves, *_ in answers])
-        return {
-            post_id: Count(count, bool(member))
-            for ids, (_born, _moves, *found) in zip(by_bucket.values(), answers, strict=True)
-            for post_id, count, member in zip(ids, found[0::2], found[1::2], strict=True)
-        }
+        found: dict[int, list[int]] = {}
+        for ids, (_born, _moves, *counts) in zip(by_bucket.values(), answers, strict=True):
+            rest = iter(counts)
+            for post_id in ids:
+                found[post_id] = list(islice(rest, sizes[post_id][0]))
+            for post_id in ids:
+                found[post_id] += islice(rest, sizes[post_id][1])
+        return found
 
     async def fence(self, tp: TopicPartition) -> int:
         """Up to which offset of ``tp`` every count is complete; -1 for nothing. Raises ``StoreAway``."""
@@ -105,6 +142,22 @@ class CounterScan:
     async def post_ids(self, kind: str) -> set[int]:
         """The posts of which anybody is counted as ``kind``. Raises ``StoreAway``."""
         return {int(key.rsplit(b":", 2)[1]) async for key in self._keys(f"{KINDS[kind]}:*:*")}
+
+    async def replies(self) -> dict[int, int]:
+        """Of each comment that has replies, how many stand in Redis. Raises ``StoreAway``."""
+        keys = [key async for key in self._keys("r:*:*")]
+        found: dict[int, int] = {}
+        rest = iter(keys)
+        while some := list(islice(rest, _PIPELINED)):
+            async with reaching_redis():
+                pipeline = self._redis.pipeline(transaction=False)
+                for key in some:
+                    pipeline.scard(key)
+                sizes = await pipeline.execute()
+            for key, size in zip(some, sizes, strict=True):
+                comment = int(key.rsplit(b":", 2)[1])
+                found[comment] = found.get(comment, 0) + size
+        return found
 
     async def gone(self) -> AsyncIterator[int]:
         """The deleted posts. Raises ``StoreAway``."""

@@ -53,6 +53,10 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "media": ("owner_id", "uploaded_at", "rendered", "code", "reason"),
     "user_posts": ("published", "deleted"),
     "likes": ("liked_at",),
+    "comments": ("user_id", "text", "commented_at", "mentions", "hashtags", "spam", "deleted"),
+    "comment_places": ("post_id", "parent_id", "author_id", "user_id"),
+    "comment_pins": ("pinned_at",),
+    "comment_switches": ("disabled",),
     "notifications": ("kind", "at", "media_id", "post_id", "code", "reason"),
 }
 """Of each table, what stands beside its key."""

@@ -37,6 +37,10 @@ TABLES = {
     "media": Table("posts", ("media_id",)),
     "user_posts": Table("user_posts", ("author_id", "post_id"), newest_first=True),
     "likes": Table("likes", ("post_id", "user_id")),
+    "comments": Table("comments", ("post_id", "parent_id", "comment_id")),
+    "comment_places": Table("comments", ("comment_id",)),
+    "comment_pins": Table("comments", ("post_id", "comment_id")),
+    "comment_switches": Table("comments", ("post_id",)),
     "notifications": Table("notifications", ("recipient_id", "notification_id"), newest_first=True),
 }
 """Every table that a projection may write, by the name it has there."""

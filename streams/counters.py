@@ -1,8 +1,9 @@
-"""Counters: how many like a post, and whether one of them is you.
+"""Counters: how many like, share and comment a post, and whether you like it or keep it.
 
 A count is the size of a set and never a number that is added to: liking twice counts once, an unlike of what was not
 liked changes nothing, and no count is ever negative. A deleted post counts nothing any more, also where its deletion
 stands in the log, or is applied, before a like: the two come from different topics, and any interleaving ends the same.
+A comment that was deleted once is never counted again, nor are its replies.
 """
 
 from __future__ import annotations
@@ -10,11 +11,29 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from schemas.events import PostDeleted, PostLiked, PostUnliked
+from schemas.events import (
+    CommentAdded,
+    CommentDeleted,
+    PostDeleted,
+    PostLiked,
+    PostSaved,
+    PostShared,
+    PostUnliked,
+    PostUnsaved,
+)
 from streams.records import Record
 from streams.views import Mark, View
 
 LIKES = "likes"
+SAVES = "saves"
+SHARES = "shares"
+"""People who passed a post on, each once."""
+COMMENTS = "comments"
+"""Of a post: its comments and their replies."""
+REPLIES = "replies"
+"""Of a comment."""
+DEAD = "dead comments"
+"""Of a post: its deleted comments, which are remembered for as long as the post stands."""
 
 
 class CountMember(NamedTuple):
@@ -27,6 +46,24 @@ class CountMember(NamedTuple):
     stands: bool
 
 
+class CountComment(NamedTuple):
+    """The post ``of`` has this comment, a reply to ``parent`` (0 for none), unless one of the two is gone."""
+
+    mark: Mark
+    of: int
+    comment: int
+    parent: int
+
+
+class UncountComment(NamedTuple):
+    """A comment of the post ``of`` is gone for good, and with it its replies."""
+
+    mark: Mark
+    of: int
+    comment: int
+    parent: int
+
+
 class Uncount(NamedTuple):
     """The post ``of`` is gone for good: it has no counts, whatever else is said of it."""
 
@@ -34,17 +71,27 @@ class Uncount(NamedTuple):
     of: int
 
 
-CounterWrite = CountMember | Uncount
+CounterWrite = CountMember | CountComment | UncountComment | Uncount
 
 
 def project(batch: Sequence[Record]) -> list[CounterWrite]:
-    """One write for each like, each unlike and each deletion of a post."""
+    """One write for each event that counts."""
     writes: list[CounterWrite] = []
     for tp, offset, _, event in batch:
         match event:
             case PostLiked() | PostUnliked():
                 stands = isinstance(event, PostLiked)
                 writes.append(CountMember(Mark(tp, offset), LIKES, event.post_id, event.actor_id, stands))
+            case CommentAdded():
+                writes.append(CountComment(Mark(tp, offset), event.post_id, event.comment_id, event.parent_id))
+            case CommentDeleted():
+                writes.append(UncountComment(Mark(tp, offset), event.post_id, event.comment_id, event.parent_id))
+            case PostSaved():
+                writes.append(CountMember(Mark(tp, offset), SAVES, event.post_id, event.actor_id, True))
+            case PostUnsaved(collection_id=0):
+                writes.append(CountMember(Mark(tp, offset), SAVES, event.post_id, event.actor_id, False))
+            case PostShared():
+                writes.append(CountMember(Mark(tp, offset), SHARES, event.post_id, event.actor_id, True))
             case PostDeleted():
                 writes.append(Uncount(Mark(tp, offset), event.post_id))
     return writes

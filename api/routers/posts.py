@@ -17,7 +17,17 @@ from api.models import CaptionChanged, Post, PostAccepted, Posts
 from api.presenting import Presenter
 from api.problems import Problem, problems
 from api.retries import Retried
-from api.routes import IdPath, UserPath, check_author, check_person, id_of, open_person, open_post, user_id_of
+from api.routes import (
+    IdPath,
+    UserPath,
+    check_author,
+    check_person,
+    id_of,
+    key_of,
+    open_person,
+    open_post,
+    user_id_of,
+)
 from api.stores import Opened, Stores
 from schemas.events import PostDeleted, PostEdited, PostSubmitted
 from schemas.ids import MAX_ID
@@ -43,7 +53,7 @@ async def submit_post(
         if owners[media_id] != me.user_id:
             raise Problem(403, "media-not-yours", f"The upload {media_id} is somebody else's. Upload it yourself.")
     claim = await retry.claim(str(me.user_id), "posts", *body.media_ids, body.caption)
-    caption = seal(await _key(stores, me.user_id), me.user_id, body.caption)
+    caption = seal(await key_of(stores, me.user_id), me.user_id, body.caption)
     await stores.submissions.add_post(Submission(claim.id, me.user_id, media_ids, caption, claim.at))
     await log.say(
         PostSubmitted(
@@ -76,7 +86,7 @@ async def edit_caption(
 ) -> CaptionChanged:
     """Change the caption of one's post."""
     row = await _own(stores, fresh, id_of(post_id, "post"), me.user_id)
-    caption = seal(await _key(stores, me.user_id), me.user_id, body.caption)
+    caption = seal(await key_of(stores, me.user_id), me.user_id, body.caption)
     await log.say(PostEdited(**log.by(me.user_id), post_id=row.post_id, author_id=me.user_id, caption=caption))
     return CaptionChanged(id=post_id, caption=body.caption)
 
@@ -128,10 +138,3 @@ async def _own(stores: Stores, fresh: Fresh, post_id: int, user_id: int) -> Post
     row = await open_post(stores, post_id, user_id)
     check_author(row.author_id, user_id)
     return row
-
-
-async def _key(stores: Stores, user_id: int) -> bytes:
-    key = (await stores.keys.get_many([user_id])).get(user_id)
-    if key is None:
-        raise Problem(401, "account-gone", "This account is gone. Log in with another one.")
-    return key

@@ -1,7 +1,9 @@
--- Applies counters. Sets are named KIND:POST; KIND is one letter.
+-- Applies counters. Sets are named KIND:POST; KIND is one letter. c: a post's comments, x: those that are gone for good,
+-- p: comments that have, or had, replies, r:COMMENT: those replies, in the bucket of the post.
 --
 -- Writes: M i offset name post member · m i offset name post member (no longer) · G i offset post name...
--- (the post is gone, and with it these sets).
+-- (the post is gone, and with it these sets) · C i offset post comment parent (parent '0' for none) · D i offset post
+-- comment parent (the comment is gone, and with it its replies).
 local SPLIT_ABOVE = 200
 local shards_key, gone_key = prefix .. 'shards', prefix .. 'gone'
 
@@ -59,9 +61,43 @@ end
 
 local function drop(name)
   local found = size(name)
+  if found[2] == 0 then return end
   for shard = 0, found[1] - 1 do call('UNLINK', prefix .. name .. ':' .. shard) end
   found[2] = 0
   changed[name] = true
+end
+
+local function members(name)
+  local found, held = size(name), {}
+  if found[2] == 0 then return held end
+  for shard = 0, found[1] - 1 do
+    for _, member in ipairs(call('SMEMBERS', prefix .. name .. ':' .. shard)) do held[#held + 1] = member end
+  end
+  return held
+end
+
+local function is_dead(post, comment)
+  local name = 'x:' .. post
+  local found = size(name)
+  return found[2] > 0 and call('SISMEMBER', prefix .. name .. ':' .. shard_of(comment, found[1]), comment) == 1
+end
+
+local function add_comment(post, comment, parent)
+  if is_dead(post, comment) then return end
+  if parent ~= '0' then
+    if is_dead(post, parent) then return end
+    add('r:' .. parent, comment)
+    add('p:' .. post, parent)
+  end
+  add('c:' .. post, comment)
+end
+
+local function remove_comment(post, comment, parent)
+  add('x:' .. post, comment)
+  remove('c:' .. post, comment)
+  if parent ~= '0' then return remove('r:' .. parent, comment) end
+  for _, reply in ipairs(members('r:' .. comment)) do remove('c:' .. post, reply) end
+  drop('r:' .. comment)
 end
 
 for _, write in ipairs(writes) do
@@ -70,7 +106,13 @@ for _, write in ipairs(writes) do
     if kind == 'G' then
       gone[write[4]] = true
       call('SADD', gone_key, write[4])
+      for _, comment in ipairs(members('p:' .. write[4])) do drop('r:' .. comment) end
+      drop('p:' .. write[4])
       for i = 5, #write do drop(write[i]) end
+    elseif kind == 'C' or kind == 'D' then
+      if not is_gone(write[4]) then
+        (kind == 'C' and add_comment or remove_comment)(write[4], write[5], write[6])
+      end
     elseif not is_gone(write[5]) then
       if kind == 'M' then add(write[4], write[6]) else remove(write[4], write[6]) end
     end

@@ -1,7 +1,8 @@
--- Reads counts. ARGV, packed: {key prefix, the viewer or '', names of sets}. Answers when the bucket began, how often its
--- fences moved, and for each set its size and whether the viewer is a member.
+-- Reads counts. ARGV, packed: {key prefix, the viewer or '', names of sets, names of further sets}. Answers when the
+-- bucket began, how often its fences moved, for each set its size and whether the viewer is a member, and for each of
+-- the further ones its size.
 local asked = cmsgpack.unpack(ARGV[1])
-local prefix, viewer, names = asked[1], asked[2], asked[3]
+local prefix, viewer, names, sized = asked[1], asked[2], asked[3], asked[4]
 local history = call('HMGET', prefix .. 'history', 'born', 'moves')
 local answer = {history[1], history[2]}
 for _, name in ipairs(names) do
@@ -12,5 +13,9 @@ for _, name in ipairs(names) do
   end
   answer[#answer + 1] = count
   answer[#answer + 1] = member
+end
+for _, name in ipairs(sized) do
+  local _, count = size_of(prefix, name)
+  answer[#answer + 1] = count
 end
 return answer

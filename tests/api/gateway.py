@@ -30,6 +30,7 @@ from sinks.settings import Settings
 from sinks.tables import TableSink
 from sinks.topics import Topics
 from streams.accounts import ACCOUNTS
+from streams.comments import COMMENTS
 from streams.counters import COUNTERS
 from streams.follows import FOLLOWS
 from streams.home_feed import HOME_FEED
@@ -143,7 +144,7 @@ class Gateway:
         records = sorted(self.listener.records[self._applied :], key=lambda record: (record.tp, record.offset))
         self._applied = len(self.listener.records)
         last = self._ends | {record.tp: record.offset for record in records}
-        for view in (ACCOUNTS, FOLLOWS, POSTS, USER_POSTS, NOTIFICATIONS, LIKES, HOME_FEED, COUNTERS):
+        for view in (ACCOUNTS, FOLLOWS, POSTS, USER_POSTS, NOTIFICATIONS, LIKES, COMMENTS, HOME_FEED, COUNTERS):
             own = [record for record in records if record.tp.topic in view.sources]
             spans = {record.tp: Span(self._ends.get(record.tp, -1), last[record.tp]) for record in own}
             if own:
@@ -169,7 +170,7 @@ class Gateway:
     def _sink(self, view: str) -> Any:
         if not self._sinks:
             ids = Topics(self.settings).ids()
-            for name in ("accounts", "follows", "posts", "user_posts", "notifications", "likes"):
+            for name in ("accounts", "follows", "posts", "user_posts", "notifications", "likes", "comments"):
                 self._sinks[name] = TableSink(self.stores.cassandra, name, 1, ids)
             count = self.settings.buckets
             cap, slack = self.settings.feed_cap, self.settings.feed_slack

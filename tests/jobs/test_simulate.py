@@ -24,7 +24,9 @@ def test_a_rehearsal_says_what_would_be_done_and_repeats_itself(tmp_path: Path) 
     assert once == again
     assert once["dry_run"] is True
     kinds = ("follows", "unfollows", "posts", "edits", "deletes", "profile_changes", "uploads", "likes", "unlikes")
-    assert sum(once[kind] for kind in kinds) == once["events"] == 300
+    comments = ("comments", "comment_deletes", "comment_pins", "comment_unpins")
+    others = ("comments_disabled", "comments_enabled", "saves", "unsaves", "shares")
+    assert sum(once[kind] for kind in (*kinds, *comments, *others)) == once["events"] == 300
     assert once["accounts"] == 30
     assert once["uploads"] == 5
     other = simulate(settings, replace(WISHES, plan=replace(WISHES.plan, seed=2)), quiet=True, dry_run=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
@@ -17,11 +17,16 @@ from jobs.verify_differences import Differences
 from schemas.codec import decode
 from schemas.events import (
     AccountRegistered,
+    CommentAdded,
+    CommentDeleted,
+    CommentPinned,
+    CommentsDisabled,
     Event,
     Followed,
     PostDeleted,
     PostLiked,
     PostPublished,
+    PostShared,
     PostSubmitted,
     PostUnliked,
     RenditionsReady,
@@ -30,7 +35,7 @@ from schemas.events import (
 )
 from schemas.ids import snowflake
 from sinks.cassandra import Cassandra
-from sinks.counters import CounterSink, name_of, prefix_of
+from sinks.counters import CounterSink, name_of, prefix_of, replies_of
 from sinks.home_feed import HomeFeedSink
 from sinks.home_feed_buckets import RedisBuckets
 from sinks.producer import Producer
@@ -40,6 +45,8 @@ from sinks.tables import TableSink
 from sinks.topics import Topics
 from streams.accounts import ACCOUNTS
 from streams.buckets import bucket_of
+from streams.comments import COMMENTS
+from streams.counters import COMMENTS as COMMENT_COUNTS
 from streams.counters import COUNTERS
 from streams.counters import LIKES as LIKE_COUNTS
 from streams.follows import FOLLOWS
@@ -83,11 +90,32 @@ def history() -> list[Event]:
         for post in posts:
             events += [PostLiked(**{**base, "actor_id": fan}, post_id=post, author_id=author) for fan in PEOPLE]
         events.append(PostUnliked(**last, post_id=posts[2], author_id=author))
+        events += discussed(posts, author)
     events.append(Unfollowed(**last, follower_id=PEOPLE[0], followee_id=PEOPLE[1]))
     events.append(
         UploadFailed(**last, recipient_id=PEOPLE[0], media_id=MEDIA, post_id=0, code="c", reason="r", source=SOURCE)
     )
     return events
+
+
+def discussed(posts: Sequence[int], author: int) -> list[Event]:
+    """Of the first post: a comment with two replies, one of them deleted, and a deleted comment with one. A comment on
+    the second, which is deleted."""
+    base: dict[str, Any] = {"event_id": snowflake(AT, 5, 0), "at": AT, "actor_id": author, "author_id": author}
+    first, others = posts[0] + 1000 + 10 * PEOPLE.index(author), {**base, "post_id": posts[0], "text": b"t"}
+    return [
+        CommentAdded(**others, comment_id=first),
+        CommentAdded(**others, comment_id=first + 1, parent_id=first),
+        CommentAdded(**others, comment_id=first + 2, parent_id=first),
+        CommentDeleted(**base, post_id=posts[0], comment_id=first + 2, parent_id=first, commenter_id=author),
+        CommentAdded(**others, comment_id=first + 3),
+        CommentAdded(**others, comment_id=first + 4, parent_id=first + 3),
+        CommentDeleted(**base, post_id=posts[0], comment_id=first + 3, commenter_id=author),
+        CommentPinned(**base, post_id=posts[0], comment_id=first),
+        CommentsDisabled(**base, post_id=posts[0]),
+        CommentAdded(**base, post_id=posts[1], text=b"t", comment_id=first + 5),
+        PostShared(**base, post_id=posts[0]),
+    ]
 
 
 async def apply_all(settings: Settings, cassandra: Cassandra, client: redis.asyncio.Redis) -> None:
@@ -101,7 +129,7 @@ async def apply_all(settings: Settings, cassandra: Cassandra, client: redis.asyn
     feeds = HomeFeedSink(buckets, ids, count=settings.buckets, pull_threshold=settings.pull_threshold)
     counters = CounterSink(client, ids, generation=1, buckets=settings.buckets)
     in_redis: dict[str, Any] = {HOME_FEED.name: feeds, COUNTERS.name: counters}
-    views: list[View[Any]] = [ACCOUNTS, FOLLOWS, POSTS, USER_POSTS, NOTIFICATIONS, LIKES, HOME_FEED, COUNTERS]
+    views: list[View[Any]] = [ACCOUNTS, FOLLOWS, POSTS, USER_POSTS, NOTIFICATIONS, LIKES, COMMENTS, HOME_FEED, COUNTERS]
     for view in views:
         mine = [record for record in records if record.tp.topic in view.sources]
         spans = {tp: Span(-1, end) for tp, end in ends.items() if tp.topic in view.sources}
@@ -163,13 +191,16 @@ async def scene(settings: Settings) -> AsyncIterator[Scene]:
 
 async def test_views_that_are_right_show_no_difference_until_they_are_late(scene: Scene) -> None:
     report = await scene.verify()
-    assert list(report.lines(5))[-1].startswith("0 differences")
+    assert list(report.lines(5))[-1].startswith("0 differences"), list(report.lines(5))
     as_json = report.to_json()
     assert as_json["differences"] == 0
     assert as_json["views"]["posts"]["checked"] == 48
     assert as_json["views"]["follows"]["checked"] == 22
     assert as_json["views"]["likes"]["checked"] == 24 * 4 - 4
-    assert as_json["views"]["counters"]["checked"] == 20 * 4 - 4 + 4 + 24  # members, deleted posts, counts
+    likes, comments, deleted_comments, shares, replies = 20 * 4 - 4, 4 * 2, 4 * 2, 4, 4
+    members = likes + comments + deleted_comments + shares + replies
+    assert as_json["views"]["counters"]["checked"] == members + 4 + 24  # members, deleted posts, posts as they are read
+    assert as_json["views"]["comments"]["checked"] == 4 * (6 + 6 + 1 + 1)
     feeds = as_json["views"]["home_feed"]
     assert feeds["floors"] > 0, "feeds are longer than the cap, so some floor must stand"
     assert feeds["continued"] > 0
@@ -241,6 +272,34 @@ async def without_a_like(scene: Scene) -> str:
     return f"likes({post}, {PEOPLE[1]}) is missing"
 
 
+async def with_a_comment_back(scene: Scene) -> str:
+    post = POSTS_OF[PEOPLE[0]][0]
+    where = "post_id = ? AND parent_id = 0 AND comment_id = ?"
+    cql = f"UPDATE comments_1 USING TIMESTAMP 99999999 SET deleted = false WHERE {where}"  # noqa: S608
+    await scene.cassandra.execute(cql, (post, post + 1003))
+    return f"comments({post}, 0, {post + 1003}): deleted is False, the log says True"
+
+
+async def without_a_pin(scene: Scene) -> str:
+    post = POSTS_OF[PEOPLE[0]][0]
+    await scene.cassandra.execute("DELETE FROM comment_pins_1 WHERE post_id = ?", (post,))
+    return f"comment_pins({post}, {post + 1000}) is missing"
+
+
+async def with_a_reply_too_many(scene: Scene) -> str:
+    post = POSTS_OF[PEOPLE[0]][0]
+    prefix = prefix_of(1, bucket_of(post, scene.settings.buckets))
+    await scene.redis.sadd(f"{prefix}{replies_of(post + 1000)}:0", str(post + 1002))
+    return f"comment {post + 1000} counts 2 replies, the log says 1"
+
+
+async def with_a_comment_that_is_gone(scene: Scene) -> str:
+    post = POSTS_OF[PEOPLE[0]][0]
+    prefix = prefix_of(1, bucket_of(post, scene.settings.buckets))
+    await scene.redis.sadd(f"{prefix}{name_of(COMMENT_COUNTS, post)}:0", str(post + 1003))
+    return f"post {post}: {post + 1003} is counted, and is no comment of it"
+
+
 def counted(scene: Scene, post: int, shard: int) -> str:
     prefix = prefix_of(1, bucket_of(post, scene.settings.buckets))
     return f"{prefix}{name_of(LIKE_COUNTS, post)}:{shard}"
@@ -287,6 +346,10 @@ PLANTS: list[tuple[str, Callable[[Scene], Awaitable[str]]]] = [
     ("accounts", with_another_time),
     ("notifications", without_a_notice),
     ("likes", without_a_like),
+    ("comments", with_a_comment_back),
+    ("comments", without_a_pin),
+    ("counters", with_a_reply_too_many),
+    ("counters", with_a_comment_that_is_gone),
     ("counters", without_one_who_is_counted),
     ("counters", with_a_wrong_count),
     ("counters", with_one_in_a_wrong_shard),

@@ -67,7 +67,10 @@ def test_counts_are_exact_and_every_kind_happens() -> None:
     assert kinds["PostSubmitted"] == 900
     assert kinds["Upload"] == 30
     assert reused >= 870
-    assert min(kinds[kind] for kind in ("Followed", "Unfollowed", "PostEdited", "PostDeleted", "ProfileChanged")) > 50
+    assert min(kinds[kind] for kind in ("Followed", "Unfollowed", "PostEdited", "PostDeleted", "CommentAdded")) > 50
+    assert (
+        min(kinds[kind] for kind in ("ProfileChanged", "CommentDeleted", "PostSaved", "PostUnsaved", "PostShared")) > 10
+    )
 
 
 def test_more_posts_than_events_are_refused() -> None:
@@ -110,9 +113,9 @@ def test_likes_are_many_and_of_a_few_posts_and_cross_what_undoes_them() -> None:
                 pair = (step.actor_id, step.post_id)
                 idle += pair not in standing
                 standing.discard(pair)
-    assert 2800 < likes.total() < 3200, "half of all that happens"
+    assert 2500 < likes.total() < 2900, "nearly half of all that happens"
     assert sum(count for _, count in likes.most_common(len(seen) // 10)) > likes.total() / 3
-    assert min(idle, crossed, again) > 5
+    assert min(idle, crossed, again) > 2
 
 
 def test_only_posts_that_exist_are_edited_and_deleted_and_follows_alternate() -> None:

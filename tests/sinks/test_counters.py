@@ -16,7 +16,17 @@ from sinks.errors import FenceBehind, LogRemade, StoreAway
 from sinks.redis import Redis
 from sinks.scripts import ScriptCall
 from streams.buckets import bucket_of
-from streams.counters import LIKES, CounterWrite, CountMember, Uncount
+from streams.counters import (
+    COMMENTS,
+    DEAD,
+    LIKES,
+    REPLIES,
+    CountComment,
+    CounterWrite,
+    CountMember,
+    Uncount,
+    UncountComment,
+)
 from streams.records import Span, TopicPartition
 from streams.views import Mark
 from tests.streams.memory_counters import MemoryCounters
@@ -240,6 +250,38 @@ async def test_a_random_history_equals_the_model(world: World, seed: int, monkey
         assert await world.reader.likes(posts, viewer) == {p: Count(len(m), viewer in m) for p, m in of.items()}
     assert await world.scan.members(LIKES, posts) == of
     assert {post async for post in world.scan.gone()} == model.gone
+
+
+@pytest.mark.parametrize("seed", range(2))
+async def test_comments_and_replies_equal_the_model(world: World, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Comments, replies and deletions of both, some before what they delete, and now and then of a whole post."""
+    monkeypatch.setattr(counters, "CALL_WRITES", 97)
+    chance, model = random.Random(seed), MemoryCounters()
+    posts = [MIN_ID + 10_000 * n for n in range(4)]
+    offsets = {ENGAGEMENT: -1, POSTS: -1}
+    for _ in range(20):
+        batch: list[CounterWrite] = []
+        for _ in range(chance.choice([1, 10, 300])):
+            post = chance.choice(posts)
+            tp = POSTS if chance.random() < 0.001 else ENGAGEMENT
+            offsets[tp] += 1
+            mark, number = Mark(tp, offsets[tp]), chance.randrange(600)
+            comment, parent = post + 100 + number, post + 100 + number % 7 if number > 300 else 0
+            kind = CountComment if chance.random() < 0.9 else UncountComment
+            batch.append(Uncount(mark, post) if tp == POSTS else kind(mark, post, comment, parent))
+        await world.apply(batch)
+        model.apply(batch)
+        expected = model.counted()
+        found = await world.reader.posts(posts, None)
+        assert {post: found[post].comments for post in posts} == {
+            p: len(expected.get((COMMENTS, p), ())) for p in posts
+        }
+        parents = [posts[0] + 100 + n for n in range(7)]
+        replies = {parent: len(expected.get((REPLIES, parent), ())) for parent in parents}
+        assert await world.reader.replies(posts[0], parents) == replies
+    for name in (COMMENTS, DEAD):
+        assert await world.scan.members(name, posts) == {post: expected.get((name, post), set()) for post in posts}
+    assert await world.scan.replies() == {of: len(some) for (name, of), some in expected.items() if name == REPLIES}
 
 
 @pytest.mark.parametrize("likes", [100, 127, 128, 200, 201, 400, 1000, 100_000])

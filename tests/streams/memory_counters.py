@@ -5,16 +5,27 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 
-from streams.counters import CounterWrite, CountMember
+from streams.counters import (
+    COMMENTS,
+    DEAD,
+    REPLIES,
+    CountComment,
+    CounterWrite,
+    CountMember,
+    Uncount,
+    UncountComment,
+)
 from streams.records import TopicPartition
 
 
 class MemoryCounters:
-    """Sets of members by kind and post. ``without={"gone"}`` forgets which posts were deleted."""
+    """Sets of members by kind and post. ``without={"gone"}`` forgets which posts were deleted,
+    ``{"dead"}`` which comments."""
 
     def __init__(self, without: frozenset[str] = frozenset()) -> None:
         self.sets: dict[tuple[str, int], set[int]] = defaultdict(set)
         self.gone: set[int] = set()
+        self._parents: dict[int, set[int]] = defaultdict(set)
         self._fences: dict[TopicPartition, int] = defaultdict(lambda: -1)
         self._without = without
 
@@ -25,14 +36,35 @@ class MemoryCounters:
             if offset <= self._fences[tp]:
                 continue
             self._fences[tp] = offset
-            if not isinstance(write, CountMember):
+            if isinstance(write, Uncount):
+                for comment in self._parents.pop(write.of, ()):
+                    self.sets.pop((REPLIES, comment), None)
                 for key in [key for key in self.sets if key[1] == write.of]:
                     del self.sets[key]
                 if "gone" not in self._without:
                     self.gone.add(write.of)
-            elif write.of not in self.gone:
+            elif write.of in self.gone:
+                continue
+            elif isinstance(write, CountMember):
                 members = self.sets[write.kind, write.of]
                 (members.add if write.stands else members.discard)(write.member)
+            else:
+                self._comment(write)
+
+    def _comment(self, write: CountComment | UncountComment) -> None:
+        comments, dead = self.sets[COMMENTS, write.of], self.sets[DEAD, write.of]
+        if isinstance(write, CountComment):
+            if "dead" in self._without or not {write.comment, write.parent} & dead:
+                comments.add(write.comment)
+                if write.parent:
+                    self.sets[REPLIES, write.parent].add(write.comment)
+                    self._parents[write.of].add(write.parent)
+            return
+        dead.add(write.comment)
+        comments.discard(write.comment)
+        if write.parent:
+            self.sets[REPLIES, write.parent].discard(write.comment)
+        comments -= self.sets.pop((REPLIES, write.comment), set())
 
     def counted(self) -> dict[tuple[str, int], set[int]]:
         """Who is counted, of every post of which anybody is."""

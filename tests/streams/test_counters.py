@@ -2,13 +2,25 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.events import Event, PostDeleted, PostEdited, PostLiked, PostUnliked
-from streams.counters import LIKES, Uncount, project
+from schemas.events import (
+    CommentAdded,
+    CommentDeleted,
+    Event,
+    PostDeleted,
+    PostEdited,
+    PostLiked,
+    PostSaved,
+    PostShared,
+    PostUnliked,
+    PostUnsaved,
+)
+from streams.counters import COMMENTS, DEAD, LIKES, REPLIES, SAVES, SHARES, Uncount, project
 from streams.records import Record, TopicPartition
 from tests.streams.laws import at_leisure, deliveries, log_of
 from tests.streams.memory_counters import MemoryCounters
@@ -25,10 +37,39 @@ def deleted(post: int) -> Event:
     return PostDeleted(event_id=1, at=1, actor_id=author, post_id=post, author_id=author)
 
 
+def commenting(kind: type[CommentAdded] | type[CommentDeleted], post: int, number: int) -> Event:
+    """Comment 10 to 12 of post 1, or a reply: 14 and 15 to 10, and so on."""
+    comment, parent = 10 * post + number, 10 * post if number > 3 else 0
+    base: dict[str, Any] = {
+        "event_id": 1,
+        "at": 1,
+        "actor_id": 2,
+        "post_id": post,
+        "author_id": post % 3 + 1,
+        "comment_id": comment,
+    }
+    if kind is CommentAdded:
+        return CommentAdded(**base, parent_id=parent, text=b"")
+    return CommentDeleted(**base, parent_id=parent, commenter_id=2)
+
+
+def keeping(kind: type[PostSaved] | type[PostUnsaved], post: int, user: int, collection: int) -> Event:
+    author = post % 3 + 1
+    return kind(event_id=1, at=1, actor_id=user, post_id=post, author_id=author, collection_id=collection)
+
+
+def sharing(post: int, user: int) -> Event:
+    return PostShared(event_id=1, at=1, actor_id=user, post_id=post, author_id=post % 3 + 1)
+
+
 posts, users = st.integers(1, 5), st.integers(1, 4)
 histories = st.lists(
-    st.builds(liking, st.sampled_from([PostLiked, PostLiked, PostUnliked]), posts, users) | st.builds(deleted, posts),
-    max_size=30,
+    st.builds(liking, st.sampled_from([PostLiked, PostLiked, PostUnliked]), posts, users)
+    | st.builds(commenting, st.sampled_from([CommentAdded, CommentAdded, CommentDeleted]), posts, st.integers(0, 5))
+    | st.builds(keeping, st.sampled_from([PostSaved, PostUnsaved]), posts, users, st.integers(0, 1))
+    | st.builds(sharing, posts, users)
+    | st.builds(deleted, posts),
+    max_size=40,
 )
 
 
@@ -40,6 +81,25 @@ def folded(events: Sequence[Event]) -> Counted:
     for (post, user), event in last.items():
         if isinstance(event, PostLiked) and post not in gone:
             found.setdefault((LIKES, post), set()).add(user)
+    kept: dict[tuple[int, int], bool] = {}
+    dead = {event.comment_id for event in events if isinstance(event, CommentDeleted)}
+    for e in events:
+        post = getattr(e, "post_id", 0)
+        if isinstance(e, PostSaved) or (isinstance(e, PostUnsaved) and not e.collection_id):
+            kept[post, e.actor_id] = isinstance(e, PostSaved)
+        if post in gone:
+            continue
+        if isinstance(e, PostShared):
+            found.setdefault((SHARES, post), set()).add(e.actor_id)
+        if isinstance(e, CommentDeleted):
+            found.setdefault((DEAD, post), set()).add(e.comment_id)
+        if isinstance(e, CommentAdded) and not {e.comment_id, e.parent_id} & dead:
+            found.setdefault((COMMENTS, post), set()).add(e.comment_id)
+            if e.parent_id:
+                found.setdefault((REPLIES, e.parent_id), set()).add(e.comment_id)
+    for (post, user), keeps in kept.items():
+        if keeps and post not in gone:
+            found.setdefault((SAVES, post), set()).add(user)
     return found
 
 
@@ -68,7 +128,16 @@ def test_the_laws_need_the_deleted_to_be_remembered(remembered: bool) -> None:
     assert counters.counted() == ({} if remembered else {(LIKES, 1): {3}})
 
 
-def test_only_likes_and_deletions_are_counted() -> None:
+@pytest.mark.parametrize("remembered", [True, False])
+def test_the_laws_need_deleted_comments_to_be_remembered(remembered: bool) -> None:
+    """A client that retries what it said before it deleted the comment would have it counted again."""
+    counters = MemoryCounters(frozenset() if remembered else frozenset({"dead"}))
+    events = [commenting(kind, 1, 0) for kind in (CommentAdded, CommentDeleted, CommentAdded)]
+    counters.apply(project(flat(events)))
+    assert counters.counted().get((COMMENTS, 1)) == (None if remembered else {10})
+
+
+def test_what_counts_nothing_is_left_out() -> None:
     edited = PostEdited(event_id=1, at=1, actor_id=2, post_id=1, author_id=2, caption=b"")
     (write,) = project(flat([edited, deleted(1)]))
     assert isinstance(write, Uncount)

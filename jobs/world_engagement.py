@@ -1,0 +1,153 @@
+"""What people do with posts besides liking them while a simulated world runs: comments, saves, shares."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from jobs.world import World
+from jobs.world_likes import Post
+from schemas.events import (
+    CommentAdded,
+    CommentDeleted,
+    CommentPinned,
+    CommentsDisabled,
+    CommentsEnabled,
+    CommentUnpinned,
+    Event,
+    PostSaved,
+    PostShared,
+    PostUnsaved,
+)
+
+REPLY_SHARE = 0.3
+CROSSED_SHARE = 0.02
+"""Comments and saves that come after the deletion of their post, or a second time after their own."""
+_FRESH = 50
+_REMEMBERED = 400
+
+
+class Comment(NamedTuple):
+    """A comment of the world; ``parent`` is 0 for none."""
+
+    comment_id: int
+    post: Post
+    user: int
+    parent: int
+    parent_user: int
+
+
+class Engagement:
+    """Most comments are on the newest posts and reply to the newest comments, so that some cross their deletion."""
+
+    def __init__(self, world: World) -> None:
+        self._world, self._random, self._ids = world, world.random, world.ids
+        self._comments: list[Comment] = []
+        """The newest that stand."""
+        self._gone: list[CommentAdded] = []
+        self._saved: list[tuple[int, Post]] = []
+        self._pinned: list[Comment] = []
+
+    def event(self, kind: str, user: int, alive: Sequence[Post], dead: Sequence[Post]) -> Event | None:
+        """What ``user`` does of ``kind``; None where there is nothing to do it to."""
+        match kind:
+            case "comment":
+                return self._comment(user, alive, dead)
+            case "uncomment":
+                return self._uncomment()
+            case "pin":
+                return self._pin(alive)
+            case "unsave":
+                return self._unsave()
+        post = self._post(alive, dead)
+        if post is None:
+            return None
+        if kind == "share":
+            return PostShared(**self._by(user, post))
+        self._saved.append((user, post))
+        return PostSaved(**self._by(user, post))
+
+    def _by(self, user: int, post: Post) -> dict[str, Any]:
+        event_id = self._ids.next()
+        return {
+            "event_id": event_id,
+            "at": self._ids.at,
+            "actor_id": user,
+            "post_id": post.post_id,
+            "author_id": post.author,
+        }
+
+    def _post(self, alive: Sequence[Post], dead: Sequence[Post]) -> Post | None:
+        random = self._random
+        if dead and random.random() < CROSSED_SHARE:
+            return random.choice(dead)
+        if not alive:
+            return None
+        newest = random.random() < 0.7
+        return alive[-1 - random.randrange(min(_FRESH, len(alive)))] if newest else random.choice(alive)
+
+    def _comment(self, user: int, alive: Sequence[Post], dead: Sequence[Post]) -> Event | None:
+        random = self._random
+        if self._gone and random.random() < CROSSED_SHARE:
+            again = random.choice(self._gone)  # a client that tries again what is deleted by now
+            event_id = self._ids.next()
+            return msgspec.structs.replace(again, event_id=event_id, at=self._ids.at)
+        above = [one for one in self._comments[-_FRESH:] if not one.parent] if random.random() < REPLY_SHARE else []
+        parent = random.choice(above) if above else None
+        post = parent.post if parent else self._post(alive, dead)
+        if post is None:
+            return None
+        base = self._by(user, post)
+        comment_id = base["event_id"]
+        made = Comment(comment_id, post, user, parent.comment_id if parent else 0, parent.user if parent else 0)
+        self._comments.append(made)
+        del self._comments[:-_REMEMBERED]
+        text = self._world.words(random.randrange(1, 9))
+        return CommentAdded(
+            **base,
+            comment_id=comment_id,
+            parent_id=made.parent,
+            parent_author_id=made.parent_user,
+            text=self._world.sealed(user, comment_id, "comment", text),
+        )
+
+    def _uncomment(self) -> Event | None:
+        if not self._comments:
+            return None
+        one = self._comments.pop(self._random.randrange(len(self._comments)))
+        by = one.user if self._random.random() < 0.7 else one.post.author
+        if len(self._gone) < _REMEMBERED:
+            text = self._world.sealed(one.user, one.comment_id, "comment again", "again")
+            place: dict[str, Any] = {
+                "comment_id": one.comment_id,
+                "parent_id": one.parent,
+                "parent_author_id": one.parent_user,
+            }
+            self._gone.append(CommentAdded(**self._by(one.user, one.post), **place, text=text))
+        return CommentDeleted(
+            **self._by(by, one.post), comment_id=one.comment_id, parent_id=one.parent, commenter_id=one.user
+        )
+
+    def _pin(self, alive: Sequence[Post]) -> Event | None:
+        random = self._random
+        above = [one for one in self._comments if not one.parent]
+        which = random.random()
+        if which < 0.5 and above:
+            one = random.choice(above)
+            self._pinned.append(one)
+            return CommentPinned(**self._by(one.post.author, one.post), comment_id=one.comment_id)
+        if which < 0.7 and self._pinned:
+            one = self._pinned.pop()
+            return CommentUnpinned(**self._by(one.post.author, one.post), comment_id=one.comment_id)
+        if not alive:
+            return None
+        post = random.choice(alive)
+        return (CommentsDisabled if which < 0.85 else CommentsEnabled)(**self._by(post.author, post))
+
+    def _unsave(self) -> Event | None:
+        if not self._saved:
+            return None
+        user, post = self._saved.pop(self._random.randrange(len(self._saved)))
+        return PostUnsaved(**self._by(user, post))
