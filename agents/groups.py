@@ -10,6 +10,7 @@ from agents import (
     home_feed,
     likes,
     media,
+    notices,
     notifications,
     posts,
     publisher,
@@ -17,11 +18,8 @@ from agents import (
 )
 from agents.group import Group
 
-GROUPS: dict[str, Group] = {
-    module.GROUP.name: module.GROUP
-    for module in (
-        *(accounts, follows, posts, user_posts, notifications),
-        *(home_feed, likes, comments, counters),
-        *(media, publisher),
-    )
-}
+_MODULES = (
+    *(accounts, follows, posts, user_posts, notifications, home_feed, likes, comments, counters),
+    *(media, publisher, notices),
+)
+GROUPS: dict[str, Group] = {module.GROUP.name: module.GROUP for module in _MODULES}

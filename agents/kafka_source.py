@@ -54,6 +54,7 @@ class KafkaSource:
         partition_fetch_bytes: int = 1_048_576,
     ) -> None:
         self._settings = settings
+        self.slot = slot
         self._group = group
         self._topics = [settings.topic(topic) for topic in topics]
         self._batch_events = batch_events

@@ -10,8 +10,12 @@ from pydantic import BaseModel, ConfigDict, Field
 Id = Annotated[str, Field(json_schema_extra={"examples": ["1000000000000000001"]})]
 
 
-def _example(example: dict[str, Any]) -> ConfigDict:
+def example(example: dict[str, Any]) -> ConfigDict:
+    """What the OpenAPI document shows of a model."""
     return ConfigDict(json_schema_extra={"example": example})
+
+
+_example = example
 
 
 _PERSON = {"id": "1000000000000000001", "username": "ada", "name": "Ada"}
@@ -265,42 +269,6 @@ class Posts(BaseModel):
     model_config = _example({"items": [_POST], "next_cursor": "DeC2s6dkAAM"})
 
     items: list[Post]
-    next_cursor: str | None = Field(description="Give it as `cursor` for the next page; null at the end.")
-
-
-class Notification(BaseModel):
-    """Something a person should know."""
-
-    id: Id
-    kind: str
-    at: datetime | None
-    media_id: Id | None
-    post_id: Id | None
-    code: str | None
-    reason: str | None
-
-
-class Notifications(BaseModel):
-    """A page of notifications, newest first."""
-
-    model_config = _example(
-        {
-            "items": [
-                {
-                    "id": "1000000000000000002",
-                    "kind": "upload_failed",
-                    "at": "2026-01-02T03:04:05.678Z",
-                    "media_id": "1000000000000000002",
-                    "post_id": None,
-                    "code": "truncated",
-                    "reason": "Part of this picture is missing. Upload it again from the original.",
-                }
-            ],
-            "next_cursor": None,
-        }
-    )
-
-    items: list[Notification]
     next_cursor: str | None = Field(description="Give it as `cursor` for the next page; null at the end.")
 
 

@@ -27,7 +27,7 @@ from rich.progress import (
 from jobs.verify_counters import CounterComparison
 from jobs.verify_differences import Differences
 from jobs.verify_feeds import FeedComparison
-from jobs.verify_fold import Accounting, Fold, publications, renderings
+from jobs.verify_fold import Accounting, Fold, notices, publications, renderings
 from jobs.verify_log import LogReader, Offsets, committed, wait_for
 from jobs.verify_tables import TABLE_VIEWS
 from sinks.cassandra import Cassandra
@@ -52,16 +52,24 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "follows": ("graph",),
     "posts": ("posts", "media"),
     "user_posts": ("posts",),
-    "notifications": ("notifications",),
+    "notifications": ("notifications", "activity"),
     "likes": ("engagement",),
     "comments": ("engagement",),
     "home_feed": ("posts", "graph"),
     "counters": ("engagement", "posts"),
 }
 """The topics of each view."""
-EMITTERS: dict[str, tuple[str, ...]] = {"media": ("media",), "publisher": ("posts", "media")}
+EMITTERS: dict[str, tuple[str, ...]] = {
+    "media": ("media",),
+    "publisher": ("posts", "media"),
+    "notices": ("engagement", "graph", "posts"),
+}
 """What emitters read; they are checked for what they owe."""
-OWED: dict[str, Callable[[Fold], Accounting]] = {"media": renderings, "publisher": publications}
+OWED: dict[str, Callable[[Fold], Accounting]] = {
+    "media": renderings,
+    "publisher": publications,
+    "notices": notices,
+}
 NAMES = (*SOURCES, *EMITTERS)
 
 _LOOKS = 4

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from jobs.verify_engagement import Engagement
 from jobs.verify_graph import GRAPH, GraphFold
+from jobs.verify_notices import NoticeFold
 from schemas.events import (
     AccountDeactivated,
     AccountErased,
@@ -122,12 +123,14 @@ class Fold:
     """Post → who likes it → time of the event that says so; of deleted posts too."""
     engagement: Engagement = field(default_factory=Engagement)
     """What people did with posts besides liking them."""
+    told: NoticeFold = field(default_factory=NoticeFold)
     counts: Counter[str] = field(default_factory=Counter)
     """Records by the name of their event."""
 
-    def take(self, event: Event) -> None:
-        """Fold one event. Events with one key have to come in the order in which they stand in the log."""
+    def take(self, event: Event, offset: int = 0) -> None:
+        """Fold one event, which stands at ``offset``. Those with one key have to come in the order of the log."""
         self.counts[type(event).__name__] += 1
+        self.told.take(event, offset)
         match event:
             case _ if isinstance(event, GRAPH):
                 self.graph.take(event)
@@ -145,7 +148,7 @@ class Fold:
             case PostSubmitted() | PostPublished() | PostEdited() | PostRejected() | PostDeleted():
                 self._take_post(event)
             case Notified() | NoticeWithdrawn() | NotificationPreferencesChanged() | NotificationsSeen():
-                pass  # no view shows them yet
+                pass  # all there is to them is in ``told``
             case _ if self.engagement.take(event):
                 pass
             case _:
@@ -263,6 +266,11 @@ def publications(fold: Fold) -> Accounting:
     """Every post whose media are settled must be published or rejected; deleted ones may be, too."""
     wrong = [(f"post {post_id}", why) for post_id, post in fold.posts.items() if (why := _owed(fold, post))]
     return Accounting(len(fold.posts), wrong)
+
+
+def notices(fold: Fold) -> Accounting:
+    """What people did, and did not undo, must be said to those whom it concerns, and nothing else."""
+    return Accounting(len(fold.told.asked), fold.told.unpaid())
 
 
 def _owed(fold: Fold, post: Post) -> str | None:

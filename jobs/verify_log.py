@@ -47,8 +47,9 @@ class LogReader:
         """End the consumer."""
         self._consumer.close()
 
-    def read_to(self, ends: Offsets, take: Callable[[Event], None], moved: Callable[[int], None]) -> None:
-        """Give every event up to ``ends`` to ``take``, in the order of each partition; ``moved`` hears how many.
+    def read_to(self, ends: Offsets, take: Callable[[Event, int], None], moved: Callable[[int], None]) -> None:
+        """Give every event up to ``ends``, and its offset, to ``take``, in the order of each partition; ``moved`` hears
+        how many.
 
         What cannot be decoded is counted and passed over, as every view does. Raises ``StoreAway`` when Kafka stops
         answering.
@@ -76,20 +77,20 @@ class LogReader:
                         raise KafkaException(error)
                     offset -= 1  # the next offset to come; what was before it may have been markers
                 else:
-                    self._take(tp.topic, message, take)
+                    self._take(tp.topic, offset, message, take)
                 self.read[tp] = offset
                 if offset >= ends[tp]:
                     left.discard(tp)
             moved(len(messages))
         self._consumer.unassign()
 
-    def _take(self, topic: str, message: Message, take: Callable[[Event], None]) -> None:
+    def _take(self, topic: str, offset: int, message: Message, take: Callable[[Event, int], None]) -> None:
         try:
             event = decode_record(topic, message.key(), message.value())
         except Undecodable:
             self.undecodable += 1
         else:
-            take(event)
+            take(event, offset)
 
 
 def committed(settings: Settings, group: str, topics: tuple[str, ...]) -> dict[TopicPartition, int]:

@@ -8,6 +8,7 @@ from typing import Any
 from jobs.verify_differences import Differences, compare
 from jobs.verify_engagement import Comment
 from jobs.verify_fold import Fold
+from jobs.verify_notifications import notifications
 from sinks.cassandra import Cassandra
 from sinks.scans import COLUMNS, media_list_of, media_of, scan_table
 from sinks.view_tables import TABLES
@@ -123,18 +124,6 @@ async def user_posts(fold: Fold, cassandra: Cassandra, generation: int) -> Diffe
                 yield (row.author_id, row.post_id), (True,)
 
     await compare(differences, "user_posts", ("shown",), expected, shown_rows())
-    return differences
-
-
-async def notifications(fold: Fold, cassandra: Cassandra, generation: int) -> Differences:
-    """What each person was told."""
-    differences = Differences()
-    expected: dict[Key, Values] = {
-        (recipient, media): ("upload_failed", notice.at, media, notice.post_id, notice.code, notice.reason)
-        for (recipient, media), notice in fold.notices.items()
-    }
-    rows = _rows(cassandra, generation, "notifications")
-    await compare(differences, "notifications", COLUMNS["notifications"], expected, rows)
     return differences
 
 

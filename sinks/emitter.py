@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaException
@@ -91,6 +91,25 @@ class ConsumerCommits:
         if offsets:
             await self._within(lambda: self._commit(offsets))
 
+    async def membership(self, partitions: Collection[TopicPartition]) -> Any:
+        """This member's place in its group, for a transaction that brings the commits of ``partitions`` itself: the
+        broker refuses it once the group has gone on. Raises ``StoreAway`` where one of them is not this member's."""
+
+        def ask() -> Any:
+            self._check_held(partitions)
+            return self._consumer.consumer_group_metadata()
+
+        return await self._within(ask)
+
+    async def took(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """A transaction has brought ``offsets``: what is committed later is higher."""
+
+        def note() -> None:
+            self._known.update(offsets)
+            self._moved(offsets)
+
+        await self._within(note)
+
     async def _within(self, call: Callable[[], Any]) -> Any:
         try:
             async with asyncio.timeout(self._timeout_seconds):
@@ -112,9 +131,7 @@ class ConsumerCommits:
     def _commit(self, offsets: Mapping[TopicPartition, int]) -> None:
         # The group takes a member's word for any partition, also for one that has gone on to another member, or has
         # come back from one: a batch of before, that is still under way here, would then undo what came after it.
-        lost = [tp for tp in offsets if not self._holds(tp)]
-        if lost:
-            raise StoreAway(f"{', '.join(map(str, lost))}: not this member's any more")
+        self._check_held(offsets)
         higher = {tp: last for tp, last in offsets.items() if last > self._known.get(tp, -1)}
         if not higher:
             return
@@ -125,6 +142,11 @@ class ConsumerCommits:
             raise StoreAway(f"Kafka did not take the commit: {error}") from error
         self._known.update(higher)
         self._moved(higher)
+
+    def _check_held(self, partitions: Iterable[TopicPartition]) -> None:
+        lost = [tp for tp in partitions if not self._holds(tp)]
+        if lost:
+            raise StoreAway(f"{', '.join(map(str, lost))}: not this member's any more")
 
     def _kafka(self, tp: TopicPartition, offset: int = OFFSET_INVALID) -> KafkaPartition:
         return KafkaPartition(self._prefix + tp.topic, tp.partition, offset)

@@ -30,6 +30,7 @@ class RelationReader:
         )
         self._requests = f"SELECT followee_id FROM {requested} WHERE follower_id = ? AND followee_id IN ?"  # noqa: S608
         self._ties = f"SELECT kind, other_id FROM {ties} WHERE user_id = ? AND kind IN ? AND other_id IN ?"  # noqa: S608
+        self._all_ties = f"SELECT other_id FROM {ties} WHERE user_id = ? AND kind IN ?"  # noqa: S608
         self._privacy = (
             f"SELECT user_id, changed_offset, private FROM {privacy} "  # noqa: S608
             f"WHERE user_id IN ? PER PARTITION LIMIT {_PRIVACY_ROWS}"
@@ -74,6 +75,11 @@ class RelationReader:
             for user_id in following.union(waiting, *tied.values())
         }
         return Facts(viewer_id, standings, relations)
+
+    async def tied(self, viewer_id: int) -> set[int]:
+        """Everybody whom ``viewer_id`` blocks or mutes, or who blocks them. Raises ``StoreAway``."""
+        rows = await self._cassandra.execute(self._all_ties, (viewer_id, [BLOCKS, BLOCKED_BY, MUTES]))
+        return {row.other_id for row in rows}
 
     async def standings(self, user_ids: Collection[int]) -> dict[int, Standing]:
         """How ``user_ids`` stand, whoever asks. Raises ``StoreAway``."""

@@ -57,7 +57,12 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "comment_places": ("post_id", "parent_id", "author_id", "user_id"),
     "comment_pins": ("pinned_at",),
     "comment_switches": ("disabled",),
-    "notifications": ("kind", "at", "media_id", "post_id", "code", "reason"),
+    "notification_groups": ("kind", "target", "post", "code", "reason", "position", "at"),
+    "notification_days": ("position",),
+    "notification_causes": ("position", "at"),
+    "notification_recents": ("actor_id", "comment", "at"),
+    "notification_seen": ("at",),
+    "notification_preferences": ("silenced", "unpushed"),
 }
 """Of each table, what stands beside its key."""
 

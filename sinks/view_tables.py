@@ -20,7 +20,7 @@ class Table:
     view: str
     key: tuple[str, ...]
     newest_first: bool = False
-    """Whether the rows of a partition stand in descending order of the second column of the key."""
+    """Whether the rows of a partition stand in descending order of the other columns of the key."""
 
 
 _MADE = re.compile(r"CREATE TABLE IF NOT EXISTS (\w+)")
@@ -41,7 +41,12 @@ TABLES = {
     "comment_places": Table("comments", ("comment_id",)),
     "comment_pins": Table("comments", ("post_id", "comment_id")),
     "comment_switches": Table("comments", ("post_id",)),
-    "notifications": Table("notifications", ("recipient_id", "notification_id"), newest_first=True),
+    "notification_groups": Table("notifications", ("recipient_id", "group_id")),
+    "notification_days": Table("notifications", ("recipient_id", "day", "group_id"), newest_first=True),
+    "notification_causes": Table("notifications", ("group_id", "recipient_id", "actor_id", "comment")),
+    "notification_recents": Table("notifications", ("group_id", "recipient_id", "position"), newest_first=True),
+    "notification_seen": Table("notifications", ("recipient_id", "position"), newest_first=True),
+    "notification_preferences": Table("notifications", ("recipient_id",)),
 }
 """Every table that a projection may write, by the name it has there."""
 

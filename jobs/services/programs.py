@@ -14,6 +14,7 @@ AGENTS: Mapping[str, tuple[str, ...]] = {
     "engagement-0": ("likes", "comments", "counters"),
     "media-0": ("media",),
     "publisher-0": ("publisher",),
+    "notices-0": ("notices",),
 }
 """Each agent program, by its slot's name, and the view groups that it runs."""
 

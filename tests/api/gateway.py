@@ -35,6 +35,7 @@ from streams.counters import COUNTERS
 from streams.follows import FOLLOWS
 from streams.home_feed import HOME_FEED
 from streams.likes import LIKES
+from streams.notices import NOTICES
 from streams.notifications import NOTIFICATIONS
 from streams.posts import POSTS
 from streams.records import Record, Span, Spans, TopicPartition
@@ -141,6 +142,7 @@ class Gateway:
 
     async def catch_up(self) -> None:
         """Apply what was said since the last time to every view."""
+        await self.say(*(notice.event for notice in NOTICES.project(self.listener.records[self._applied :])))
         records = sorted(self.listener.records[self._applied :], key=lambda record: (record.tp, record.offset))
         self._applied = len(self.listener.records)
         last = self._ends | {record.tp: record.offset for record in records}

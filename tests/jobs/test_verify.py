@@ -52,7 +52,8 @@ from streams.counters import LIKES as LIKE_COUNTS
 from streams.follows import FOLLOWS
 from streams.home_feed import HOME_FEED
 from streams.likes import LIKES
-from streams.notifications import NOTIFICATIONS
+from streams.notices import NOTICES
+from streams.notifications import NOTIFICATIONS, UPLOAD_FAILED, group_of
 from streams.posts import POSTS
 from streams.records import Record, Span, TopicPartition
 from streams.user_posts import USER_POSTS
@@ -121,6 +122,9 @@ def discussed(posts: Sequence[int], author: int) -> list[Event]:
 async def apply_all(settings: Settings, cassandra: Cassandra, client: redis.asyncio.Redis) -> None:
     """What the agents do, in one go and without the views' own loop."""
     topics = Topics(settings)
+    async with Producer(settings) as producer:
+        notices = NOTICES.project(read_all(settings, topics.ends()))
+        await producer.produce_many([notice.event for notice in notices])
     ids, ends = topics.ids(), topics.ends()
     records = read_all(settings, ends)
     buckets = RedisBuckets(
@@ -262,8 +266,19 @@ async def with_another_time(scene: Scene) -> str:
 
 
 async def without_a_notice(scene: Scene) -> str:
-    await scene.cassandra.execute("DELETE FROM notifications_1 WHERE recipient_id = ?", (PEOPLE[0],))
-    return f"notifications({PEOPLE[0]}, {MEDIA}) is missing"
+    group = group_of(PEOPLE[0], UPLOAD_FAILED, MEDIA)
+    cql = "DELETE FROM notification_groups_1 WHERE recipient_id = ? AND group_id = ?"
+    await scene.cassandra.execute(cql, (PEOPLE[0], group))
+    return f"notification_groups({PEOPLE[0]}, {group}) is missing"
+
+
+async def with_somebody_who_did_nothing(scene: Scene) -> str:
+    group = group_of(PEOPLE[0], "follow", 0)
+    cql = (
+        "INSERT INTO notification_causes_1 (group_id, recipient_id, actor_id, comment, position) VALUES (?, ?, ?, 0, 1)"
+    )
+    await scene.cassandra.execute(cql, (group, PEOPLE[0], MEDIA))
+    return f"notification_causes({group}, {PEOPLE[0]}, {MEDIA}, 0) is there, and the log knows nothing of it"
 
 
 async def without_a_like(scene: Scene) -> str:
@@ -345,6 +360,7 @@ PLANTS: list[tuple[str, Callable[[Scene], Awaitable[str]]]] = [
     ("follows", with_a_stranger),
     ("accounts", with_another_time),
     ("notifications", without_a_notice),
+    ("notifications", with_somebody_who_did_nothing),
     ("likes", without_a_like),
     ("comments", with_a_comment_back),
     ("comments", without_a_pin),

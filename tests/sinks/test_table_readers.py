@@ -23,22 +23,18 @@ from schemas.events import (
     ProfileChanged,
     RenditionsReady,
     RoleChanged,
-    Source,
     Unfollowed,
     UploadCompleted,
-    UploadFailed,
     UsernameChanged,
 )
 from schemas.ids import MAX_ID
 from sinks.accounts import AccountReader, AccountRow
 from sinks.cassandra import Cassandra
 from sinks.follows import FollowReader
-from sinks.notifications import NotificationReader
 from sinks.posts import PostReader
 from sinks.tables import TableSink
 from streams.accounts import ACCOUNTS
 from streams.follows import FOLLOWS
-from streams.notifications import NOTIFICATIONS
 from streams.posts import POSTS
 from streams.records import Span, TopicPartition
 from streams.user_posts import USER_POSTS
@@ -189,29 +185,3 @@ async def test_pages_of_older_join_without_gap_or_overlap(cassandra: Cassandra) 
 async def test_older_without_authors_or_limit(cassandra: Cassandra) -> None:
     assert await PostReader(cassandra).older([], MAX_ID, 5) == []
     assert await PostReader(cassandra).older([1], MAX_ID, 0) == []
-
-
-async def test_notifications(cassandra: Cassandra) -> None:
-    def failed(media_id: int) -> Event:
-        source = Source(topic="media", partition=0, offset=0, n=1)
-        return UploadFailed(
-            event_id=1,
-            at=4,
-            actor_id=2,
-            recipient_id=2,
-            media_id=media_id,
-            post_id=0,
-            code="c",
-            reason="r",
-            source=source,
-        )
-
-    await fill(cassandra, NOTIFICATIONS, [failed(5), failed(HUGE), failed(7), failed(5)])
-    reader = NotificationReader(cassandra)
-    page = await reader.page(2, MAX_ID, 2)
-    assert [row.notification_id for row in page] == [HUGE, 7]
-    (last,) = await reader.page(2, 7, 2)
-    assert last._asdict() == {
-        "notification_id": 5, "kind": "upload_failed", "at": 4, "media_id": 5, "post_id": 0, "code": "c", "reason": "r",
-    }  # fmt: skip
-    assert await reader.page(3, MAX_ID, 2) == []

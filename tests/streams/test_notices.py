@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from schemas.events import (
+    CommentAdded,
+    CommentDeleted,
+    Event,
+    Followed,
+    FollowerRemoved,
+    FollowRejected,
+    FollowRequested,
+    NoticeWithdrawn,
+    Notified,
+    PostDeleted,
+    PostLiked,
+    PostPublished,
+    PostUnliked,
+    Source,
+    Unfollowed,
+)
+from schemas.ids import snowflake
+from streams.notices import project
+from streams.records import Record, TopicPartition
+
+ADA, BOB, CAM, DAN, POST, PARENT, COMMENT = (snowflake(1_700_000_000_000, 1, n) for n in range(7))
+AT = 1_700_000_000_123
+
+
+def said(event: Event) -> list[Notified | NoticeWithdrawn]:
+    return [notice.event for notice in project([Record(TopicPartition(event.TOPIC, 3), 17, AT, event)])]
+
+
+def short(event: Event) -> set[tuple[bool, int, int, str, int, int, int]]:
+    """(stands, to whom, who, kind, target, post, comment)"""
+    return {
+        (isinstance(one, Notified), one.recipient_id, one.actor_id, one.kind, one.target, one.post, one.comment)
+        for one in said(event)
+    }
+
+
+def by(actor: int, **rest: Any) -> dict[str, Any]:
+    return {"event_id": POST, "at": 5, "actor_id": actor, **rest}
+
+
+FROM_BOB = by(BOB, follower_id=BOB, followee_id=ADA)
+FROM_ADA = by(ADA, follower_id=BOB, followee_id=ADA)
+FOLLOW = (ADA, BOB, "follow", 0, 0, 0)
+REQUEST = (ADA, BOB, "request", 0, 0, 0)
+APPROVAL = (BOB, ADA, "approval", 0, 0, 0)
+LIKE = (ADA, BOB, "like", POST, POST, 0)
+CASES: list[tuple[Event, set[tuple[Any, ...]]]] = [
+    (PostLiked(**by(BOB, post_id=POST, author_id=ADA)), {(True, *LIKE)}),
+    (PostUnliked(**by(BOB, post_id=POST, author_id=ADA)), {(False, *LIKE)}),
+    (PostLiked(**by(ADA, post_id=POST, author_id=ADA)), set()),
+    (PostUnliked(**by(ADA, post_id=POST, author_id=ADA)), set()),
+    (PostDeleted(**by(ADA, post_id=POST, author_id=ADA)), set()),
+    (Followed(**FROM_BOB), {(True, *FOLLOW)}),
+    (Followed(**FROM_ADA), {(False, *REQUEST), (True, *APPROVAL)}),
+    (Followed(**FROM_BOB, source="graph-0-1-0"), {(False, *REQUEST), (True, *APPROVAL)}),
+    (FollowRequested(**FROM_BOB), {(True, *REQUEST)}),
+    (FollowRejected(**FROM_ADA), {(False, *REQUEST)}),
+    (FollowerRemoved(**FROM_ADA), {(False, *FOLLOW), (False, *APPROVAL)}),
+    (Unfollowed(**FROM_BOB), {(False, *FOLLOW), (False, *REQUEST), (False, *APPROVAL)}),
+]
+
+
+@pytest.mark.parametrize(("event", "expected"), CASES)
+def test_who_is_told_of_what(event: Event, expected: set[tuple[Any, ...]]) -> None:
+    assert short(event) == expected
+
+
+def comment(actor: int, **more: Any) -> CommentAdded:
+    return CommentAdded(**by(actor, comment_id=COMMENT, post_id=POST, author_id=ADA, text=b"t", **more))
+
+
+def test_a_comment_is_told_once_to_each() -> None:
+    assert short(comment(BOB)) == {(True, ADA, BOB, "comment", POST, POST, COMMENT)}
+    assert short(comment(ADA)) == set()
+    assert short(comment(BOB, mentions=[CAM, ADA, BOB, CAM])) == {
+        (True, ADA, BOB, "comment", POST, POST, COMMENT),
+        (True, CAM, BOB, "mention", POST, POST, COMMENT),
+    }
+    assert short(comment(BOB, parent_id=PARENT, parent_author_id=CAM, mentions=[CAM, DAN])) == {
+        (True, ADA, BOB, "comment", POST, POST, COMMENT),
+        (True, CAM, BOB, "reply", PARENT, POST, COMMENT),
+        (True, DAN, BOB, "mention", POST, POST, COMMENT),
+    }
+    assert short(comment(BOB, parent_id=PARENT, parent_author_id=ADA)) == {
+        (True, ADA, BOB, "reply", PARENT, POST, COMMENT)
+    }
+    gone = CommentDeleted(**by(ADA, comment_id=COMMENT, post_id=POST, author_id=ADA, commenter_id=BOB))
+    assert short(gone) == {(False, ADA, BOB, "comment", POST, POST, COMMENT)}
+
+
+def test_a_post_tells_those_who_are_in_it() -> None:
+    source = Source(topic="media", partition=0, offset=1, n=0)
+    more = {"mentions": [BOB, CAM, ADA], "tagged": [CAM, DAN]}
+    post = PostPublished(**by(ADA, post_id=POST, author_id=ADA, media=[], source=source, **more))
+    assert short(post) == {
+        (True, BOB, ADA, "mention", POST, POST, 0),
+        (True, CAM, ADA, "tag", POST, POST, 0),
+        (True, DAN, ADA, "tag", POST, POST, 0),
+    }
+
+
+def test_what_is_said_names_its_record_and_is_the_same_each_time() -> None:
+    event = Followed(**FROM_ADA, trace_id="ab" * 16)
+    first, second = said(event)
+    assert [one.source for one in (first, second)] == [Source("graph", 3, 17, n) for n in range(2)]
+    assert {one.at for one in (first, second)} == {AT}
+    assert {one.trace_id for one in (first, second)} == {"ab" * 16}
+    assert first.event_id != second.event_id
+    assert said(event) == [first, second]
