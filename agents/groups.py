@@ -14,12 +14,13 @@ from agents import (
     notifications,
     posts,
     publisher,
+    saves,
     user_posts,
 )
 from agents.group import Group
 
 _MODULES = (
-    *(accounts, follows, posts, user_posts, notifications, home_feed, likes, comments, counters),
+    *(accounts, follows, posts, user_posts, notifications, home_feed, likes, comments, saves, counters),
     *(media, publisher, notices),
 )
 GROUPS: dict[str, Group] = {module.GROUP.name: module.GROUP for module in _MODULES}

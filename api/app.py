@@ -22,12 +22,27 @@ from api.routers import (
     notifications,
     posts,
     registry,
+    saves,
     sessions,
 )
 from api.stores import Stores, open_stores
 from sinks.settings import Settings
 
-_ROUTERS = (accounts, sessions, graph, media, posts, likes, comments, feed, notifications, files, registry, health)
+_ROUTERS = (
+    accounts,
+    sessions,
+    graph,
+    media,
+    posts,
+    likes,
+    comments,
+    saves,
+    feed,
+    notifications,
+    files,
+    registry,
+    health,
+)
 _ABOUT = """
 Writes go to the log and are answered once it has them; what you read are views that follow it closely. A write answers
 a `Consistency-Token`: send it with a read, and the read includes that write.

@@ -45,6 +45,8 @@ Password = Annotated[Text, StringConstraints(min_length=8, max_length=256)]
 PersonName = Annotated[Text, StringConstraints(max_length=64)]
 Bio = Annotated[Text, StringConstraints(max_length=500)]
 CommentText = Annotated[Text, StringConstraints(min_length=1, max_length=2200), AfterValidator(_not_blank)]
+Tagged = Annotated[list[Annotated[str, StringConstraints(pattern=_ID["pattern"])]], Field(max_length=20)]
+Place = Annotated[Text, StringConstraints(max_length=100, strip_whitespace=True)]
 Caption = Annotated[Text, StringConstraints(max_length=2200)]
 
 
@@ -97,6 +99,8 @@ class PostDraft(_Given):
         description="1 to 10 media of one's own, each once.", max_length=10
     )
     caption: Caption = ""
+    tagged: Tagged = Field(default=[], description="People who are seen in the pictures, 20 at most, by id.")
+    place: Place = Field(default="", description="Where it was taken, in your words.")
 
 
 class CommentDraft(_Given):
@@ -109,8 +113,17 @@ class CommentDraft(_Given):
     )
 
 
+class CollectionName(_Given):
+    """A collection's name."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"name": "Light"}})
+    name: Annotated[Text, StringConstraints(min_length=1, max_length=64, strip_whitespace=True)]
+
+
 class CaptionChange(_Given):
     """A post's new caption."""
 
     model_config = ConfigDict(json_schema_extra={"example": {"caption": "The engine at dawn"}})
     caption: Caption
+    tagged: Tagged | None = Field(default=None, description="People who are seen; left out, they stay as they are.")
+    place: Place | None = Field(default=None, description="Where it was taken; left out, it stays as it is.")

@@ -43,6 +43,10 @@ _POST = {
     "reason": None,
     "like_count": 42,
     "liked_by_me": True,
+    "mentions": [],
+    "tagged": [_PERSON],
+    "hashtags": ["dusk"],
+    "place": "London",
     "comment_count": 7,
     "share_count": 2,
     "saved_by_me": False,
@@ -53,6 +57,7 @@ _COMMENT = {
     "parent_id": None,
     "author": _PERSON,
     "text": "What a light! @grace",
+    "mentions": [{"id": "1000000000000000004", "username": "grace", "name": "Grace"}],
     "at": "2026-01-02T03:05:00.000Z",
     "pinned": False,
     "reply_count": 1,
@@ -185,6 +190,10 @@ class Post(BaseModel):
     edited_at: datetime | None
     code: str | None = Field(default=None, description="Why it was rejected, for machines.")
     reason: str | None = Field(default=None, description="Why it was rejected and what to do, for people.")
+    mentions: list[Person] = Field(description="Whom the caption names: those of whom you may know.")
+    tagged: list[Person] = Field(description="Who is seen in the pictures: those of whom you may know.")
+    hashtags: list[str] = Field(description="The tags in the caption, folded.")
+    place: str
     like_count: int | None = Field(description="How many like it; null for a moment in which nobody can say.")
     liked_by_me: bool | None = Field(description="Whether you do; null together with `like_count`.")
     comment_count: int | None = Field(description="Comments and replies; null together with `like_count`.")
@@ -211,6 +220,7 @@ class Comment(BaseModel):
     parent_id: Id | None = Field(description="The comment that it replies to; null for none.")
     author: Person
     text: str
+    mentions: list[Person] = Field(description="Whom it names: those of whom you may know.")
     at: datetime | None
     pinned: bool
     reply_count: int | None = Field(description="Replies to it; null for a moment in which nobody can say.")
@@ -243,6 +253,49 @@ class Commenting(BaseModel):
 
     post_id: Id
     disabled: bool
+
+
+class Save(BaseModel):
+    """Whether you keep this post, from now on."""
+
+    model_config = _example({"post_id": "1000000000000000003", "saved": True, "collection_id": None})
+
+    post_id: Id
+    saved: bool
+    collection_id: Id | None = Field(description="The collection that it is in, from now on, where one was named.")
+
+
+class Share(BaseModel):
+    """A post to be passed on."""
+
+    model_config = _example({"post_id": "1000000000000000003", "url": "https://…/api/v1/posts/1000000000000000003"})
+
+    post_id: Id
+    url: str = Field(description="Whoever may see the post finds it here.")
+
+
+class Collection(BaseModel):
+    """A collection of saved posts, which only its owner sees."""
+
+    model_config = _example({"id": "1000000000000000006", "name": "Light", "made_at": "2026-01-02T03:04:05.678Z"})
+
+    id: Id
+    name: str
+    made_at: datetime | None
+
+
+class Collections(BaseModel):
+    """One's collections."""
+
+    model_config = _example(
+        {
+            "items": [{"id": "1000000000000000006", "name": "Light", "made_at": "2026-01-02T03:04:05.678Z"}],
+            "next_cursor": None,
+        }
+    )
+
+    items: list[Collection]
+    next_cursor: str | None = Field(description="Always null: all of them are on one page.")
 
 
 class PostAccepted(BaseModel):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from api import models
@@ -42,6 +42,7 @@ class Presenter:
         settings = stores.settings
         base = settings.public_url or f"http://{settings.api_host}:{settings.api_port}"
         self._media_url = f"{base.rstrip('/')}/media/"
+        self._posts_url = f"{base.rstrip('/')}/api/v1/posts/"
 
     async def people(self, viewer_id: int | None, user_ids: Collection[int]) -> dict[int, models.Person]:
         """Those of ``user_ids`` whom the viewer may know of, with empty names where the account is not known."""
@@ -104,16 +105,26 @@ class Presenter:
         ``counted``: the counters may be asked.
         """
         posts = list(rows)
-        (accounts, keys), counts = await asyncio.gather(
+        named = {user_id for post in posts for user_id in (*post.mentions, *post.tagged)}
+        (accounts, keys), people, counts = await asyncio.gather(
             self._accounts({post.author_id for post in posts}),
+            self._named(viewer_id, named),
             self._counts([post.post_id for post in posts] if counted else [], viewer_id),
         )
         return {
             post.post_id: self._post(
-                post, _person(post.author_id, accounts.get(post.author_id), keys), keys, counts.get(post.post_id)
+                post,
+                _person(post.author_id, accounts.get(post.author_id), keys),
+                keys,
+                counts.get(post.post_id),
+                people,
             )
             for post in posts
         }
+
+    async def _named(self, viewer_id: int | None, user_ids: Collection[int]) -> dict[int, models.Person]:
+        """Those of ``user_ids`` whom the viewer may know of; most posts name nobody, and nothing is asked then."""
+        return await self.people(viewer_id, user_ids) if user_ids else {}
 
     async def _counts(self, post_ids: Sequence[int], viewer_id: int | None) -> dict[int, PostCounts]:
         """Empty while the counters are away or coming back: no number is better than a wrong one."""
@@ -135,8 +146,10 @@ class Presenter:
         """The comments in ``rows``, of one post that the viewer sees, by people of whom they may know. ``pinned`` names
         those that are."""
         people = {row.user_id for row in rows}
-        (accounts, keys), facts, replies = await asyncio.gather(
+        named = {user_id for row in rows for user_id in row.mentions}
+        (accounts, keys), mentioned, facts, replies = await asyncio.gather(
             self._accounts(people),
+            self._named(viewer_id, named),
             self._stores.relations.facts(viewer_id, people),
             self._replies(post_id, [row.comment_id for row in rows if not row.parent_id] if counted else []),
         )
@@ -147,6 +160,7 @@ class Presenter:
                 parent_id=str(row.parent_id) if row.parent_id else None,
                 author=_person(row.user_id, accounts.get(row.user_id), keys),
                 text=opened(keys, row.user_id, row.text),
+                mentions=[mentioned[user_id] for user_id in row.mentions if user_id in mentioned],
                 at=moment(row.commented_at),
                 pinned=row.comment_id in pinned,
                 reply_count=0 if row.parent_id else replies.get(row.comment_id),
@@ -164,6 +178,10 @@ class Presenter:
         except StoreAway:
             return {}
 
+    def post_url(self, post_id: int) -> str:
+        """Where a post is found by whoever may see it."""
+        return f"{self._posts_url}{post_id}"
+
     def media(self, row: MediaRow) -> models.Media:
         """An upload's state."""
         picture = self._picture(row.rendered) if row.rendered else None
@@ -178,7 +196,12 @@ class Presenter:
         return await asyncio.gather(self._stores.accounts.by_ids(asked), self._stores.keys.get_many(asked))
 
     def _post(
-        self, post: PostRow, author: models.Person, keys: dict[int, bytes], counts: PostCounts | None
+        self,
+        post: PostRow,
+        author: models.Person,
+        keys: dict[int, bytes],
+        counts: PostCounts | None,
+        people: Mapping[int, models.Person],
     ) -> models.Post:
         return models.Post(
             id=str(post.post_id),
@@ -192,6 +215,10 @@ class Presenter:
             edited_at=moment(post.edited_at),
             code=post.rejected_code if post.published_at is None else None,
             reason=post.rejected_reason if post.published_at is None else None,
+            mentions=[people[user_id] for user_id in post.mentions if user_id in people],
+            tagged=[people[user_id] for user_id in post.tagged if user_id in people],
+            hashtags=list(post.hashtags),
+            place=post.place,
             like_count=counts.likes.total if counts else None,
             liked_by_me=counts.likes.viewer if counts else None,
             comment_count=counts.comments if counts else None,

@@ -106,4 +106,8 @@ async def _submitted(stores: Stores, post_id: int) -> PostRow | None:
         rejected_code=None,
         rejected_reason=None,
         deleted=False,
+        mentions=submitted.mentions,
+        tagged=submitted.tagged,
+        hashtags=submitted.hashtags,
+        place=submitted.place,
     )

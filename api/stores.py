@@ -38,6 +38,7 @@ from sinks.posts import PostReader
 from sinks.producer import Producer
 from sinks.redis import Circuit, Redis, connect
 from sinks.relations import RelationReader
+from sinks.saves import SaveReader
 from sinks.settings import Settings
 from sinks.snowflakes import SnowflakeMaker
 from sinks.throttles import Throttles
@@ -75,6 +76,7 @@ class Stores:
     home_feed: HomeFeedReader = field(init=False)
     likes: LikeReader = field(init=False)
     comments: CommentReader = field(init=False)
+    saves: SaveReader = field(init=False)
     counters: CounterReader = field(init=False)
     fences: Fences = field(init=False)
     usernames: Usernames
@@ -117,6 +119,7 @@ class Stores:
         self.home_feed = HomeFeedReader(self.redis, generation=number, buckets=buckets, watch=watch)
         self.likes = LikeReader(self.cassandra, of["likes"])
         self.comments = CommentReader(self.cassandra, of["comments"])
+        self.saves = SaveReader(self.cassandra, of["saves"])
         number = of["counters"]
         watch = self.counter_watch.of(number)
         self.counters = CounterReader(self.redis, generation=number, buckets=buckets, watch=watch)

@@ -31,12 +31,13 @@ from streams.likes import LIKES
 from streams.notifications import NOTIFICATIONS
 from streams.posts import POSTS
 from streams.records import Spans
+from streams.saves import SAVES
 from streams.user_posts import USER_POSTS
 from streams.views import Delete, Upsert, View
 
 VIEWS: dict[str, View[Any]] = {
     view.name: view
-    for view in (ACCOUNTS, FOLLOWS, POSTS, USER_POSTS, NOTIFICATIONS, LIKES, COMMENTS, HOME_FEED, COUNTERS)
+    for view in (ACCOUNTS, FOLLOWS, POSTS, USER_POSTS, NOTIFICATIONS, LIKES, COMMENTS, SAVES, HOME_FEED, COUNTERS)
 }
 PREFIXES = {view.name: view.prefix for view in (FEEDS, COUNTED)}
 """Of views in Redis, what their keys begin with before the generation."""

@@ -55,6 +55,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "notifications": ("notifications", "activity"),
     "likes": ("engagement",),
     "comments": ("engagement",),
+    "saves": ("engagement",),
     "home_feed": ("posts", "graph"),
     "counters": ("engagement", "posts"),
 }

@@ -76,6 +76,8 @@ class Post:
     author_id: int
     media_ids: list[int] | None = None
     caption: bytes | None = None
+    tags: tuple[list[int], list[int], list[str], str] | None = None
+    """Mentions, people seen, hashtags, place."""
     submitted_at: int | None = None
     edited_at: int | None = None
     published_at: int | None = None
@@ -192,10 +194,12 @@ class Fold:
         match event:
             case PostSubmitted():
                 post.media_ids, post.caption, post.submitted_at = event.media_ids, event.caption, event.at
+                post.tags = (event.mentions, event.tagged, event.hashtags, event.place)
             case PostPublished():
                 post.published_at, post.media = event.at, event.media
             case PostEdited():
                 post.caption, post.edited_at = event.caption, event.at
+                post.tags = (event.mentions, event.tagged, event.hashtags, event.place)
             case PostRejected():
                 post.rejected = (event.code, event.reason)
             case PostDeleted():

@@ -84,6 +84,7 @@ async def posts(fold: Fold, cassandra: Cassandra, generation: int) -> Difference
             post.author_id,
             post.media_ids,
             post.caption,
+            *(post.tags or (None, None, None, None)),
             post.submitted_at,
             post.edited_at,
             post.published_at,
@@ -96,7 +97,16 @@ async def posts(fold: Fold, cassandra: Cassandra, generation: int) -> Difference
 
     def post_values(row: Any) -> Values:
         ids = None if row.media_ids is None else list(row.media_ids)
-        said = (row.caption, row.submitted_at, row.edited_at, row.published_at, media_list_of(row.media))
+        lists = (None if part is None else list(part) for part in (row.mentions, row.tagged, row.hashtags))
+        said = (
+            row.caption,
+            *lists,
+            row.place,
+            row.submitted_at,
+            row.edited_at,
+            row.published_at,
+            media_list_of(row.media),
+        )
         return (row.author_id, ids, *said, row.rejected_code, row.rejected_reason, bool(row.deleted))
 
     await compare(differences, "posts", COLUMNS["posts"], expected, _rows(cassandra, generation, "posts", post_values))
@@ -165,6 +175,23 @@ async def comments(fold: Fold, cassandra: Cassandra, generation: int) -> Differe
     return differences
 
 
+async def saves(fold: Fold, cassandra: Cassandra, generation: int) -> Differences:
+    """What people keep, and their collections."""
+    differences, said = Differences(), fold.engagement
+    expected: dict[Key, Values] = {
+        (user, post, collection): (at,) for (user, post), kept in said.saves.items() for collection, at in kept.items()
+    }
+    await compare(differences, "saves", COLUMNS["saves"], expected, _rows(cassandra, generation, "saves"))
+    expected = dict(said.collections.items())
+
+    def values(row: Any) -> Values:
+        return (row.name, row.made_at, bool(row.deleted))
+
+    rows = _rows(cassandra, generation, "collections", values)
+    await compare(differences, "collections", COLUMNS["collections"], expected, rows)
+    return differences
+
+
 TABLE_VIEWS: dict[str, Callable[[Fold, Cassandra, int], Awaitable[Differences]]] = {
     "accounts": accounts,
     "follows": follows,
@@ -173,6 +200,7 @@ TABLE_VIEWS: dict[str, Callable[[Fold, Cassandra, int], Awaitable[Differences]]]
     "notifications": notifications,
     "likes": likes,
     "comments": comments,
+    "saves": saves,
 }
 
 

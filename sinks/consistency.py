@@ -17,6 +17,7 @@ from streams.likes import LIKES
 from streams.notifications import NOTIFICATIONS
 from streams.posts import POSTS
 from streams.records import TopicPartition
+from streams.saves import SAVES
 from streams.user_posts import USER_POSTS
 
 Token = Mapping[TopicPartition, int]
@@ -24,7 +25,7 @@ Token = Mapping[TopicPartition, int]
 
 SOURCES = {
     view.name: frozenset(view.sources)
-    for view in (ACCOUNTS, FOLLOWS, POSTS, USER_POSTS, NOTIFICATIONS, LIKES, COMMENTS, HOME_FEED, COUNTERS)
+    for view in (ACCOUNTS, FOLLOWS, POSTS, USER_POSTS, NOTIFICATIONS, LIKES, COMMENTS, SAVES, HOME_FEED, COUNTERS)
 }
 LONGEST_TOKEN = 1024
 """Characters. A token names a few writes; one that names hundreds is nobody's."""

@@ -56,6 +56,13 @@ class Submission(NamedTuple):
     media_ids: list[int]
     caption: bytes
     at: int
+    mentions: Sequence[int] = ()
+    tagged: Sequence[int] = ()
+    hashtags: Sequence[str] = ()
+    place: str = ""
+
+
+_SUBMITTED = ", ".join(Submission._fields)
 
 
 class Submissions:
@@ -81,12 +88,18 @@ class Submissions:
     async def add_post(self, submission: Submission) -> None:
         """Record a post; again with the same values changes nothing."""
         await self._cassandra.execute(
-            "INSERT INTO submissions (post_id, author_id, media_ids, caption, at) VALUES (?, ?, ?, ?, ?)", submission
+            f"INSERT INTO submissions ({_SUBMITTED}) VALUES ({', '.join('?' * len(submission))})",  # noqa: S608
+            submission,
         )
 
     async def post(self, post_id: int) -> Submission | None:
         """A post of the last 72 h."""
         rows = await self._cassandra.execute(
-            "SELECT post_id, author_id, media_ids, caption, at FROM submissions WHERE post_id = ?", (post_id,)
+            f"SELECT {_SUBMITTED} FROM submissions WHERE post_id = ?",  # noqa: S608
+            (post_id,),
         )
-        return Submission(*rows[0]) if rows else None
+        if not rows:
+            return None
+        row = rows[0]
+        said = (row.mentions or (), row.tagged or (), row.hashtags or (), row.place or "")
+        return Submission(row.post_id, row.author_id, row.media_ids, row.caption, row.at, *said)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -35,6 +35,10 @@ class PostRow(NamedTuple):
     rejected_code: str | None
     rejected_reason: str | None
     deleted: bool
+    mentions: Sequence[int] = ()
+    tagged: Sequence[int] = ()
+    hashtags: Sequence[str] = ()
+    place: str = ""
 
 
 class MediaRow(NamedTuple):
@@ -143,6 +147,10 @@ def _post(row: Row) -> PostRow:
         rejected_code=row.rejected_code,
         rejected_reason=row.rejected_reason,
         deleted=bool(row.deleted),
+        mentions=row.mentions or (),
+        tagged=row.tagged or (),
+        hashtags=row.hashtags or (),
+        place=row.place or "",
     )
 
 

@@ -12,6 +12,7 @@ from schemas.events import RenderedMedia
 from sinks.cassandra import Cassandra, Row, Statement, together
 from sinks.emitter import Commits, Emits, EmitterSink
 from sinks.sink import Sink
+from sinks.tables import cut
 from streams.publishing import Memory, Outcome, Post, Removed, Seen, Settled, Submitted, join
 from streams.records import Span, TopicPartition
 from streams.rendering import Refusal
@@ -23,11 +24,12 @@ Cassandra with default settings refuses a batch."""
 READ_KEYS = 50
 """Keys in one ``IN``. Larger ones read no faster and burden one coordinator."""
 
-_WANTS = "INSERT INTO publishing_media (media_id, post_id, author_id, media_ids) VALUES (?, ?, ?, ?) USING TIMESTAMP ?"
+_POST = "post_id, author_id, media_ids, mentions, tagged, hashtags, place"
+_WANTS = f"INSERT INTO publishing_media (media_id, {_POST}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) USING TIMESTAMP ?"  # noqa: S608
 _RENDERED = "INSERT INTO publishing_media (media_id, rendered) VALUES (?, ?) USING TIMESTAMP ?"
 _REFUSED = "INSERT INTO publishing_media (media_id, code, reason) VALUES (?, ?, ?) USING TIMESTAMP ?"
 _REMOVED = "INSERT INTO publishing_removed (post_id, at) VALUES (?, ?) USING TIMESTAMP ?"
-_WANTING = "SELECT media_id, post_id, author_id, media_ids FROM publishing_media WHERE media_id IN ?"
+_WANTING = f"SELECT media_id, {_POST} FROM publishing_media WHERE media_id IN ?"  # noqa: S608
 # DISTINCT reads the static columns alone, however many posts want the media.
 _OUTCOMES = "SELECT DISTINCT media_id, rendered, code, reason FROM publishing_media WHERE media_id IN ?"
 _WHICH_REMOVED = "SELECT post_id FROM publishing_removed WHERE post_id IN ?"
@@ -49,12 +51,12 @@ class PublishingMemory(Memory):
         rows = [row for one in seen for row in _rows(one)]
         # Where nodes share the rows, a batch over many partitions would burden the one that has to pass it on.
         size = BATCH_ROWS if self._cassandra.on_every_node else 1
-        await together(self._cassandra.apply_batch(part) for part in _parts(rows, size))
+        await together(self._cassandra.apply_batch(part) for part in cut(rows, size))
 
     async def wanting(self, media_ids: Collection[int]) -> list[tuple[int, Post]]:
         """(media id, post) for each post that wants one of ``media_ids``. Raises ``StoreAway``."""
         return [
-            (row.media_id, Post(row.post_id, row.author_id, tuple(row.media_ids)))
+            (row.media_id, _post(row))
             for row in await self._rows_of(_WANTING, media_ids)
             if row.post_id is not None  # a media that is settled and that no post wants yet
         ]
@@ -114,13 +116,21 @@ class PublisherSink(EmitterSink[Seen]):
             await self._producer.produce_many(events)
 
 
+def _post(row: Row) -> Post:
+    """A row that was stored before posts had tags has none."""
+    media_ids, mentions, tagged = (tuple(part or ()) for part in (row.media_ids, row.mentions, row.tagged))
+    hashtags = tuple(row.hashtags or ())
+    return Post(row.post_id, row.author_id, media_ids, mentions, tagged, hashtags, row.place or "")
+
+
 def _rows(seen: Seen) -> Iterator[Statement]:
     # Offsets are the timestamps, as everywhere: which of two refusals stays does not depend on a worker's clock.
     stamp = seen.mark.offset + 1
     match seen:
         case Submitted(_, post):
             for media_id in dict.fromkeys(post.media_ids):
-                yield _WANTS, (media_id, post.post_id, post.author_id, list(post.media_ids), stamp)
+                lists = (list(part) for part in (post.media_ids, post.mentions, post.tagged, post.hashtags))
+                yield _WANTS, (media_id, post.post_id, post.author_id, *lists, post.place, stamp)
         case Settled(_, media_id, RenderedMedia() as rendered):
             yield _RENDERED, (media_id, _encode(rendered), stamp)
         case Settled(_, media_id, Refusal(code, reason)):

@@ -42,6 +42,10 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "author_id",
         "media_ids",
         "caption",
+        "mentions",
+        "tagged",
+        "hashtags",
+        "place",
         "submitted_at",
         "edited_at",
         "published_at",
@@ -63,6 +67,8 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "notification_recents": ("actor_id", "comment", "at"),
     "notification_seen": ("at",),
     "notification_preferences": ("silenced", "unpushed"),
+    "saves": ("saved_at",),
+    "collections": ("name", "made_at", "deleted"),
 }
 """Of each table, what stands beside its key."""
 

@@ -92,7 +92,7 @@ class TableSink:
             group = None if whole else (write.table, write.key[TABLES[write.table].key[0]])
             groups.setdefault(group, []).append(statement(write, self._generation))
         for statements in groups.values():
-            yield from _cut(statements)
+            yield from cut(statements)
 
 
 def uncovered(writes: Iterable[Upsert | Delete]) -> list[Upsert | Delete]:
@@ -110,8 +110,9 @@ def timestamp(offset: int) -> int:
 def statement(write: Upsert | Delete, generation: int) -> Statement:
     """The CQL of one write and its parameters."""
     if isinstance(write, Delete):
-        cql = _delete(write.table, generation)
-        return cql, (timestamp(write.mark.offset), *(write.key[name] for name in TABLES[write.table].key))
+        names = tuple(name for name in TABLES[write.table].key if name in write.key)
+        cql = _delete(write.table, generation, names)
+        return cql, (timestamp(write.mark.offset), *(write.key[name] for name in names))
     cql = _upsert(write.table, generation, tuple(write.columns))
     key = (write.key[name] for name in TABLES[write.table].key)
     return cql, (*key, *write.columns.values(), timestamp(write.mark.offset))
@@ -126,21 +127,30 @@ def _upsert(table: str, generation: int, columns: tuple[str, ...]) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _delete(table: str, generation: int) -> str:
-    where = " AND ".join(f"{name} = ?" for name in TABLES[table].key)
+def _delete(table: str, generation: int, names: tuple[str, ...]) -> str:
+    where = " AND ".join(f"{name} = ?" for name in names)
     return f"DELETE FROM {table_name(table, generation)} USING TIMESTAMP ? WHERE {where}"  # noqa: S608 (names of ours)
 
 
-def _cut(statements: Iterable[Statement]) -> Iterator[list[Statement]]:
-    """Batches of at most ``BATCH_ROWS`` statements and about ``BATCH_BYTES``."""
+def cut(statements: Iterable[Statement], rows: int = BATCH_ROWS) -> Iterator[list[Statement]]:
+    """Batches of at most ``rows`` statements and about ``BATCH_BYTES``."""
     batch: list[Statement] = []
     size = 0
     for one in statements:
-        own = sum(len(value) if isinstance(value, str | bytes) else 8 for value in one[1])
-        if batch and (len(batch) == BATCH_ROWS or size + own > BATCH_BYTES):
+        own = sum(map(_bytes_of, one[1]))
+        if batch and (len(batch) == rows or size + own > BATCH_BYTES):
             yield batch
             batch, size = [], 0
         batch.append(one)
         size += own
     if batch:
         yield batch
+
+
+def _bytes_of(value: object) -> int:
+    """About how much a parameter takes, at most."""
+    if isinstance(value, str) and not value.isascii():
+        return 4 * len(value)
+    if isinstance(value, str | bytes):
+        return len(value)
+    return sum(8 + _bytes_of(part) for part in value) if isinstance(value, list) else 8

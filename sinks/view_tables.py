@@ -47,6 +47,8 @@ TABLES = {
     "notification_recents": Table("notifications", ("group_id", "recipient_id", "position"), newest_first=True),
     "notification_seen": Table("notifications", ("recipient_id", "position"), newest_first=True),
     "notification_preferences": Table("notifications", ("recipient_id",)),
+    "saves": Table("saves", ("user_id", "post_id", "collection_id"), newest_first=True),
+    "collections": Table("saves", ("owner_id", "collection_id"), newest_first=True),
 }
 """Every table that a projection may write, by the name it has there."""
 

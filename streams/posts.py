@@ -40,11 +40,11 @@ def project(batch: Sequence[Record]) -> list[Upsert]:
     for tp, offset, _, event in batch:
         match event:
             case PostSubmitted():
-                columns = {"media_ids": event.media_ids, "caption": event.caption, "submitted_at": event.at}
+                columns = {"media_ids": event.media_ids, "submitted_at": event.at, **_said(event)}
             case PostPublished():
                 columns = {"published_at": event.at, "media": _json(event.media)}
             case PostEdited():
-                columns = {"caption": event.caption, "edited_at": event.at}
+                columns = {"edited_at": event.at, **_said(event)}
             case PostRejected():
                 columns = {"rejected_code": event.code, "rejected_reason": event.reason}
             case PostDeleted():
@@ -64,6 +64,17 @@ def project(batch: Sequence[Record]) -> list[Upsert]:
         else:
             writes.append(Upsert(mark, "posts", {"post_id": event.post_id}, {"author_id": event.author_id} | columns))
     return writes
+
+
+def _said(event: PostSubmitted | PostEdited) -> dict[str, Any]:
+    """What an edit says anew."""
+    return {
+        "caption": event.caption,
+        "mentions": event.mentions,
+        "tagged": event.tagged,
+        "hashtags": event.hashtags,
+        "place": event.place,
+    }
 
 
 def _json(value: object) -> str:

@@ -38,6 +38,10 @@ class Post(NamedTuple):
     post_id: int
     author_id: int
     media_ids: tuple[int, ...]
+    mentions: tuple[int, ...] = ()
+    tagged: tuple[int, ...] = ()
+    hashtags: tuple[str, ...] = ()
+    place: str = ""
 
 
 class Submitted(NamedTuple):
@@ -107,7 +111,15 @@ def project(records: Sequence[Record]) -> list[Seen]:
         match record.event:
             case PostSubmitted() as event:
                 # A post may name a media twice: it is shown twice, and waited for once.
-                post = Post(event.post_id, event.author_id, tuple(event.media_ids))
+                post = Post(
+                    event.post_id,
+                    event.author_id,
+                    tuple(event.media_ids),
+                    tuple(event.mentions),
+                    tuple(event.tagged),
+                    tuple(event.hashtags),
+                    event.place,
+                )
                 seen.append(Submitted(Cause.of(record), post))
             case PostDeleted() as event:
                 seen.append(Removed(Cause.of(record), event.post_id))
@@ -177,6 +189,10 @@ def decide(cause: Cause, n: int, post: Post, outcomes: Mapping[int, Outcome]) ->
         author_id=post.author_id,
         media=media,
         source=cause.source(n),
+        mentions=list(post.mentions),
+        tagged=list(post.tagged),
+        hashtags=list(post.hashtags),
+        place=post.place,
     )
 
 

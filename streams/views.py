@@ -29,7 +29,8 @@ class Upsert(NamedTuple):
 
 class Delete(NamedTuple):
     """Remove the row ``key`` of ``table``, unless it was set at a later offset. For relations only: entities keep
-    a ``deleted`` column, so that deletion is final."""
+    a ``deleted`` column, so that deletion is final. ``key`` may be the first columns of the table's key alone: then all
+    rows go that begin so."""
 
     mark: Mark
     table: str

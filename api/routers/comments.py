@@ -6,6 +6,7 @@ import asyncio
 
 from fastapi import APIRouter
 
+from api import naming
 from api.bodies import CommentDraft
 from api.consistency import Fresh
 from api.cursors import Cursor, Limit, to_cursor
@@ -48,6 +49,7 @@ async def comment(
     parent = await _parent(stores, post, body.parent_id, me.user_id) if body.parent_id else None
     if await stores.comments.disabled(post.post_id):
         raise Problem(403, "comments-disabled", "The author of this post lets nobody comment it any more.")
+    said = await naming.read(stores, me.user_id, body.text)
     key = await key_of(stores, me.user_id)
     claim = await retry.claim(str(me.user_id), "comments", post_id, body.parent_id or "", body.text)
     event = CommentAdded(
@@ -58,6 +60,8 @@ async def comment(
         parent_id=parent.comment_id if parent else 0,
         parent_author_id=parent.user_id if parent else 0,
         text=seal(key, me.user_id, body.text),
+        mentions=said.mentions,
+        hashtags=said.hashtags,
     )
     await log.say(event)
     row = CommentRow(

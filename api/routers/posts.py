@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from fastapi import APIRouter, Response
 
+from api import naming
 from api.bodies import CaptionChange, PostDraft
 from api.consistency import Fresh
 from api.cursors import Cursor, Limit, to_cursor
@@ -52,9 +53,16 @@ async def submit_post(
             raise Problem(422, "media-unknown", f"There is no upload {media_id}. Upload the picture first.")
         if owners[media_id] != me.user_id:
             raise Problem(403, "media-not-yours", f"The upload {media_id} is somebody else's. Upload it yourself.")
-    claim = await retry.claim(str(me.user_id), "posts", *body.media_ids, body.caption)
+    said, seen = await asyncio.gather(
+        naming.read(stores, me.user_id, body.caption), naming.tagged(stores, me.user_id, body.tagged)
+    )
+    more = [*body.tagged, body.place] if body.tagged or body.place else []
+    claim = await retry.claim(str(me.user_id), "posts", *body.media_ids, body.caption, *more)
     caption = seal(await key_of(stores, me.user_id), me.user_id, body.caption)
-    await stores.submissions.add_post(Submission(claim.id, me.user_id, media_ids, caption, claim.at))
+    submission = Submission(
+        claim.id, me.user_id, media_ids, caption, claim.at, said.mentions, seen, said.hashtags, body.place
+    )
+    await stores.submissions.add_post(submission)
     await log.say(
         PostSubmitted(
             **log.by(me.user_id, event_id=claim.id, at=claim.at),
@@ -62,6 +70,10 @@ async def submit_post(
             author_id=me.user_id,
             media_ids=media_ids,
             caption=caption,
+            mentions=said.mentions,
+            tagged=seen,
+            hashtags=said.hashtags,
+            place=body.place,
         )
     )
     response.headers["Location"] = f"/api/v1/posts/{claim.id}"
@@ -86,8 +98,21 @@ async def edit_caption(
 ) -> CaptionChanged:
     """Change the caption of one's post."""
     row = await _own(stores, fresh, id_of(post_id, "post"), me.user_id)
+    said = await naming.read(stores, me.user_id, body.caption)
+    seen = list(row.tagged) if body.tagged is None else await naming.tagged(stores, me.user_id, body.tagged)
     caption = seal(await key_of(stores, me.user_id), me.user_id, body.caption)
-    await log.say(PostEdited(**log.by(me.user_id), post_id=row.post_id, author_id=me.user_id, caption=caption))
+    await log.say(
+        PostEdited(
+            **log.by(me.user_id),
+            post_id=row.post_id,
+            author_id=me.user_id,
+            caption=caption,
+            mentions=said.mentions,
+            tagged=seen,
+            hashtags=said.hashtags,
+            place=row.place if body.place is None else body.place,
+        )
+    )
     return CaptionChanged(id=post_id, caption=body.caption)
 
 

@@ -11,7 +11,7 @@ AGENTS: Mapping[str, tuple[str, ...]] = {
     "views-0": ("accounts", "follows", "posts", "user_posts", "notifications"),
     "home_feed-0": ("home_feed",),
     "home_feed-1": ("home_feed",),
-    "engagement-0": ("likes", "comments", "counters"),
+    "engagement-0": ("likes", "comments", "saves", "counters"),
     "media-0": ("media",),
     "publisher-0": ("publisher",),
     "notices-0": ("notices",),

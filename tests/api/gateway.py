@@ -39,6 +39,7 @@ from streams.notices import NOTICES
 from streams.notifications import NOTIFICATIONS
 from streams.posts import POSTS
 from streams.records import Record, Span, Spans, TopicPartition
+from streams.saves import SAVES
 from streams.user_posts import USER_POSTS
 from streams.views import View
 from tests.agents.workers import until
@@ -146,7 +147,7 @@ class Gateway:
         records = sorted(self.listener.records[self._applied :], key=lambda record: (record.tp, record.offset))
         self._applied = len(self.listener.records)
         last = self._ends | {record.tp: record.offset for record in records}
-        for view in (ACCOUNTS, FOLLOWS, POSTS, USER_POSTS, NOTIFICATIONS, LIKES, COMMENTS, HOME_FEED, COUNTERS):
+        for view in (ACCOUNTS, FOLLOWS, POSTS, USER_POSTS, NOTIFICATIONS, LIKES, COMMENTS, SAVES, HOME_FEED, COUNTERS):
             own = [record for record in records if record.tp.topic in view.sources]
             spans = {record.tp: Span(self._ends.get(record.tp, -1), last[record.tp]) for record in own}
             if own:
@@ -172,7 +173,7 @@ class Gateway:
     def _sink(self, view: str) -> Any:
         if not self._sinks:
             ids = Topics(self.settings).ids()
-            for name in ("accounts", "follows", "posts", "user_posts", "notifications", "likes", "comments"):
+            for name in ("accounts", "follows", "posts", "user_posts", "notifications", "likes", "comments", "saves"):
                 self._sinks[name] = TableSink(self.stores.cassandra, name, 1, ids)
             count = self.settings.buckets
             cap, slack = self.settings.feed_cap, self.settings.feed_slack

@@ -59,8 +59,7 @@ async def test_comments_and_replies_are_listed_and_counted(gateway: Gateway) -> 
     await gateway.catch_up()
     second = await say(gateway, post_id, ada, "Thanks")
     reply = await say(gateway, post_id, ada, "At dusk", first["id"])
-    said = gateway.said[-1]
-    assert isinstance(said, CommentAdded)
+    said = next(event for event in reversed(gateway.said) if isinstance(event, CommentAdded))
     assert (str(said.parent_id), str(said.parent_author_id)) == (first["id"], bob.id)
     await counted(gateway)
     page = await listed(gateway, f"posts/{post_id}/comments")
@@ -196,3 +195,16 @@ async def test_a_retried_comment_is_one(gateway: Gateway) -> None:
     await gateway.catch_up()
     assert await comment_count(gateway, post_id) == 0
     assert (await listed(gateway, f"posts/{post_id}/comments"))["items"] == []
+
+
+async def test_comments_name_people_and_tags(gateway: Gateway) -> None:
+    ada, bob = await gateway.person("Ada"), await gateway.person("Bob")
+    post_id = await published(gateway, ada)
+    answer = await ask(gateway, post_id, bob, f"Look @{ada.username}, and @nobody.at.all! #Dusk #dusk")
+    event = gateway.said[-1]
+    assert isinstance(event, CommentAdded)
+    assert (event.mentions, event.hashtags) == ([int(ada.id)], ["dusk"])
+    assert [person["id"] for person in answer.json()["mentions"]] == [ada.id]
+    await gateway.catch_up()
+    (shown,) = (await listed(gateway, f"posts/{post_id}/comments"))["items"]
+    assert [person["name"] for person in shown["mentions"]] == ["Ada"]

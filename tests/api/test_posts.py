@@ -187,3 +187,41 @@ async def test_media_that_came_by_the_log_can_be_posted_too(gateway: Gateway) ->
     body = {"media_ids": [str(media_id)]}
     assert (await gateway.client.post("/api/v1/posts", json=body, headers=bob.headers)).status_code == 403
     assert (await gateway.client.post("/api/v1/posts", json=body, headers=ada.headers)).status_code == 202
+
+
+async def test_posts_carry_whom_they_name_and_show_and_where(gateway: Gateway) -> None:
+    ada, bob, eve = await gateway.person("Ada"), await gateway.person("Bob"), await gateway.person("Eve")
+    await gateway.catch_up()
+    media_id = (await gateway.upload(ada)).json()["media_id"]
+    body = {
+        "media_ids": [media_id],
+        "caption": f"With @{bob.username} #Dusk",
+        "tagged": [eve.id, eve.id],
+        "place": " London ",
+    }
+    answer = await gateway.client.post("/api/v1/posts", json=body, headers=ada.headers)
+    assert answer.status_code == 202, answer.text
+    post_id = answer.json()["id"]
+    event = gateway.said[-1]
+    assert isinstance(event, PostSubmitted)
+    assert (event.mentions, event.tagged) == ([int(bob.id)], [int(eve.id)])
+    assert (event.hashtags, event.place) == (["dusk"], "London")
+
+    async def seen() -> tuple[list[str], list[str], list[str], str]:
+        post = (await gateway.client.get(f"/api/v1/posts/{post_id}", headers=ada.headers)).json()
+        named = ([person["name"] for person in post[field]] for field in ("mentions", "tagged"))
+        return (*named, post["hashtags"], post["place"])
+
+    assert await seen() == (["Bob"], ["Eve"], ["dusk"], "London"), "as it was submitted"
+    await gateway.catch_up()
+    assert await seen() == (["Bob"], ["Eve"], ["dusk"], "London"), "as the view has it"
+    await gateway.client.patch(f"/api/v1/posts/{post_id}", json={"caption": "#Dawn"}, headers=ada.headers)
+    await gateway.catch_up()
+    assert await seen() == ([], ["Eve"], ["dawn"], "London")
+    change = {"caption": "", "tagged": [], "place": ""}
+    await gateway.client.patch(f"/api/v1/posts/{post_id}", json=change, headers=ada.headers)
+    await gateway.catch_up()
+    assert await seen() == ([], [], [], "")
+    body["tagged"] = ["1000000000000000001"]
+    answer = await gateway.client.post("/api/v1/posts", json=body, headers=ada.headers)
+    assert (answer.status_code, answer.json()["type"].rpartition(":")[2]) == (422, "tagged-unknown")

@@ -19,7 +19,7 @@ from tests.services import empty_redis
 
 SLOTS = {
     "a": ("accounts", "follows", "posts", "user_posts", "notifications", "home_feed"),
-    "b": ("home_feed", "likes", "comments", "counters", "media", "publisher", "notices"),
+    "b": ("home_feed", "likes", "comments", "saves", "counters", "media", "publisher", "notices"),
     "c": ("posts", "user_posts", "home_feed", "counters", "publisher", "notices"),
 }
 KILLS = 6
@@ -61,7 +61,7 @@ async def test_no_kill_leaves_a_trace(
         assert report.differences == 0, "\n".join(report.lines(20))
         assert report.undecodable == 0
         views = {"accounts", "follows", "posts", "user_posts", "notifications", "home_feed"}
-        views |= {"likes", "comments", "counters"}
+        views |= {"likes", "comments", "saves", "counters"}
         assert set(report.views) >= views
         assert all(found.checked > 0 for name, found in report.views.items()), report.to_json()
         assert all(worker.process.poll() is None for worker in running.values()), "only kills may end a worker"

@@ -17,6 +17,7 @@ from jobs.verify_differences import Differences
 from schemas.codec import decode
 from schemas.events import (
     AccountRegistered,
+    CollectionMade,
     CommentAdded,
     CommentDeleted,
     CommentPinned,
@@ -26,9 +27,11 @@ from schemas.events import (
     PostDeleted,
     PostLiked,
     PostPublished,
+    PostSaved,
     PostShared,
     PostSubmitted,
     PostUnliked,
+    PostUnsaved,
     RenditionsReady,
     Unfollowed,
     UploadFailed,
@@ -56,6 +59,7 @@ from streams.notices import NOTICES
 from streams.notifications import NOTIFICATIONS, UPLOAD_FAILED, group_of
 from streams.posts import POSTS
 from streams.records import Record, Span, TopicPartition
+from streams.saves import SAVES
 from streams.user_posts import USER_POSTS
 from streams.views import View
 from tests.jobs.test_verify_fold import SOURCE, rendered
@@ -99,6 +103,10 @@ def history() -> list[Event]:
     return events
 
 
+def base_of(person: int) -> dict[str, Any]:
+    return {"event_id": snowflake(AT, 5, 1), "at": AT, "actor_id": person}
+
+
 def discussed(posts: Sequence[int], author: int) -> list[Event]:
     """Of the first post: a comment with two replies, one of them deleted, and a deleted comment with one. A comment on
     the second, which is deleted."""
@@ -106,16 +114,20 @@ def discussed(posts: Sequence[int], author: int) -> list[Event]:
     first, others = posts[0] + 1000 + 10 * PEOPLE.index(author), {**base, "post_id": posts[0], "text": b"t"}
     return [
         CommentAdded(**others, comment_id=first),
-        CommentAdded(**others, comment_id=first + 1, parent_id=first),
-        CommentAdded(**others, comment_id=first + 2, parent_id=first),
+        CommentAdded(**others, comment_id=first + 1, parent_id=first, parent_author_id=author),
+        CommentAdded(**others, comment_id=first + 2, parent_id=first, parent_author_id=author),
         CommentDeleted(**base, post_id=posts[0], comment_id=first + 2, parent_id=first, commenter_id=author),
         CommentAdded(**others, comment_id=first + 3),
-        CommentAdded(**others, comment_id=first + 4, parent_id=first + 3),
+        CommentAdded(**others, comment_id=first + 4, parent_id=first + 3, parent_author_id=author),
         CommentDeleted(**base, post_id=posts[0], comment_id=first + 3, commenter_id=author),
         CommentPinned(**base, post_id=posts[0], comment_id=first),
         CommentsDisabled(**base, post_id=posts[0]),
         CommentAdded(**base, post_id=posts[1], text=b"t", comment_id=first + 5),
         PostShared(**base, post_id=posts[0]),
+        PostSaved(**base, post_id=posts[0], collection_id=first),
+        PostSaved(**base, post_id=posts[2], collection_id=first),
+        PostUnsaved(**base, post_id=posts[2]),
+        CollectionMade(**base_of(author), collection_id=first, owner_id=author, name=b"c"),
     ]
 
 
@@ -133,7 +145,18 @@ async def apply_all(settings: Settings, cassandra: Cassandra, client: redis.asyn
     feeds = HomeFeedSink(buckets, ids, count=settings.buckets, pull_threshold=settings.pull_threshold)
     counters = CounterSink(client, ids, generation=1, buckets=settings.buckets)
     in_redis: dict[str, Any] = {HOME_FEED.name: feeds, COUNTERS.name: counters}
-    views: list[View[Any]] = [ACCOUNTS, FOLLOWS, POSTS, USER_POSTS, NOTIFICATIONS, LIKES, COMMENTS, HOME_FEED, COUNTERS]
+    views: list[View[Any]] = [
+        ACCOUNTS,
+        FOLLOWS,
+        POSTS,
+        USER_POSTS,
+        NOTIFICATIONS,
+        LIKES,
+        COMMENTS,
+        SAVES,
+        HOME_FEED,
+        COUNTERS,
+    ]
     for view in views:
         mine = [record for record in records if record.tp.topic in view.sources]
         spans = {tp: Span(-1, end) for tp, end in ends.items() if tp.topic in view.sources}
@@ -201,9 +224,10 @@ async def test_views_that_are_right_show_no_difference_until_they_are_late(scene
     assert as_json["views"]["posts"]["checked"] == 48
     assert as_json["views"]["follows"]["checked"] == 22
     assert as_json["views"]["likes"]["checked"] == 24 * 4 - 4
-    likes, comments, deleted_comments, shares, replies = 20 * 4 - 4, 4 * 2, 4 * 2, 4, 4
-    members = likes + comments + deleted_comments + shares + replies
+    likes, comments, deleted_comments, shares, saves, replies = 20 * 4 - 4, 4 * 2, 4 * 2, 4, 4, 4
+    members = likes + comments + deleted_comments + shares + saves + replies
     assert as_json["views"]["counters"]["checked"] == members + 4 + 24  # members, deleted posts, posts as they are read
+    assert as_json["views"]["saves"]["checked"] == 4 * (2 + 1)
     assert as_json["views"]["comments"]["checked"] == 4 * (6 + 6 + 1 + 1)
     feeds = as_json["views"]["home_feed"]
     assert feeds["floors"] > 0, "feeds are longer than the cap, so some floor must stand"
@@ -295,6 +319,13 @@ async def with_a_comment_back(scene: Scene) -> str:
     return f"comments({post}, 0, {post + 1003}): deleted is False, the log says True"
 
 
+async def without_a_save(scene: Scene) -> str:
+    post = POSTS_OF[PEOPLE[0]][0]
+    where = "user_id = ? AND post_id = ? AND collection_id = 0"
+    await scene.cassandra.execute(f"DELETE FROM saves_1 WHERE {where}", (PEOPLE[0], post))  # noqa: S608
+    return f"saves({PEOPLE[0]}, {post}, 0) is missing"
+
+
 async def without_a_pin(scene: Scene) -> str:
     post = POSTS_OF[PEOPLE[0]][0]
     await scene.cassandra.execute("DELETE FROM comment_pins_1 WHERE post_id = ?", (post,))
@@ -364,6 +395,7 @@ PLANTS: list[tuple[str, Callable[[Scene], Awaitable[str]]]] = [
     ("likes", without_a_like),
     ("comments", with_a_comment_back),
     ("comments", without_a_pin),
+    ("saves", without_a_save),
     ("counters", with_a_reply_too_many),
     ("counters", with_a_comment_that_is_gone),
     ("counters", without_one_who_is_counted),

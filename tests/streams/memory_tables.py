@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +25,8 @@ class MemoryTables:
 
     def __init__(self, without: frozenset[str] = frozenset()) -> None:
         self._rows: dict[Key, _Row] = {}
+        self._deleted: list[tuple[str, AbstractSet[tuple[str, Any]], int]] = []
+        """(table, the first columns of keys, when)."""
         self._without = without
         self._arrivals = 0
 
@@ -32,10 +35,17 @@ class MemoryTables:
         for write in writes:
             self._arrivals += 1
             at = self._arrivals if "timestamps" in self._without else write.mark.offset + 1
-            row = self._rows.setdefault((write.table, frozenset(write.key.items())), _Row())
             if isinstance(write, Delete):
-                row.deleted = max(row.deleted, at)
+                self._deleted.append((write.table, write.key.items(), at))
+                for (table, key), row in self._rows.items():
+                    if table == write.table and write.key.items() <= key:
+                        row.deleted = max(row.deleted, at)
                 continue
+            key = frozenset(write.key.items())
+            row = self._rows.setdefault((write.table, key), _Row())
+            for table, names, then in self._deleted:
+                if table == write.table and names <= key:
+                    row.deleted = max(row.deleted, then)
             row.written = max(row.written, at)
             for name, value in write.columns.items():
                 if at >= row.cells.get(name, (-1, None))[0]:

@@ -39,11 +39,12 @@ def author_of(post_id: int) -> int:
 
 def post_event(kind: Kind, post_id: int, at: int, word: str) -> Event:
     """An event of a post, with ``word`` and ``at`` in all that may vary."""
+    said = {"caption": word.encode(), "mentions": [at], "tagged": [at, 1], "hashtags": [word], "place": word}
     varying: dict[Kind, dict[str, Any]] = {
-        PostSubmitted: {"media_ids": [at], "caption": word.encode()},
+        PostSubmitted: {"media_ids": [at], **said},
         PostPublished: {"media": [picture(at)], "source": SOURCE},
         PostRejected: {"media_id": at, "code": word, "reason": word, "source": SOURCE},
-        PostEdited: {"caption": word.encode()},
+        PostEdited: said,
         PostDeleted: {},
     }
     author = author_of(post_id)

@@ -56,16 +56,22 @@ def folded(events: list[Event]) -> tuple[Rows, Rows]:
             case MediaRejected():
                 row["code"], row["reason"] = event.code, event.reason
             case PostSubmitted():
-                row["media_ids"], row["caption"], row["submitted_at"] = event.media_ids, event.caption, event.at
+                row["media_ids"], row["submitted_at"] = event.media_ids, event.at
+                row |= tags_of(event)
             case PostPublished():
                 row["published_at"], row["media"] = event.at, event.media
             case PostRejected():
                 row["rejected_code"], row["rejected_reason"] = event.code, event.reason
             case PostEdited():
-                row["caption"], row["edited_at"] = event.caption, event.at
+                row["edited_at"] = event.at
+                row |= tags_of(event)
             case PostDeleted():
                 row["deleted"] = True
     return posts, media
+
+
+def tags_of(event: PostSubmitted | PostEdited) -> dict[str, Any]:
+    return {name: getattr(event, name) for name in ("caption", "mentions", "tagged", "hashtags", "place")}
 
 
 @at_leisure
