@@ -132,7 +132,7 @@ class LogSimulation:
                         f"{len(places) - len(outcomes)} photos are neither rendered nor refused after "
                         f"{_TEMPLATE_SECONDS:.0f} s: does the media agent run?"
                     )
-                for message in consumer.consume(500, timeout=0.5):
+                for message in consumer.consume(500, timeout=0.1):
                     with suppress(Undecodable):
                         event = decode(message.value() if message.error() is None else None)
                         if isinstance(event, RenditionsReady | MediaRejected) and event.media_id in places:

@@ -62,7 +62,7 @@ class LogReader:
         )
         last_move = time.monotonic()
         while left:
-            messages = self._consumer.consume(_AT_ONCE, timeout=1.0)
+            messages = self._consumer.consume(_AT_ONCE, timeout=0.1)
             if messages:
                 last_move = time.monotonic()
             elif time.monotonic() - last_move > _STALLED_SECONDS:

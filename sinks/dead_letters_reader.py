@@ -88,7 +88,7 @@ class DeadLetterLog:
     ) -> Iterable[DeadRecord]:
         read, last_move = 0, time.monotonic()
         while left:
-            messages = consumer.consume(_AT_ONCE, timeout=0.5)
+            messages = consumer.consume(_AT_ONCE, timeout=0.1)
             if messages:
                 last_move = time.monotonic()
             elif time.monotonic() - last_move > _STALLED_SECONDS:

@@ -96,8 +96,7 @@ def _of_comment(event: CommentAdded) -> Iterator[Telling]:
     """Everybody is told once of a comment: of a reply to theirs, else of one under their post, else of a mention."""
     post, comment = event.post_id, event.comment_id
     told = {event.author_id: Telling(True, event.author_id, event.actor_id, COMMENT, post, post, comment)}
-    if event.parent_id:
-        parent = event.parent_author_id
+    if event.parent_id and (parent := event.parent_author_id):  # 0: who wrote did not say whose comment it answers
         told[parent] = Telling(True, parent, event.actor_id, REPLY, event.parent_id, post, comment)
     for person in event.mentions:
         told.setdefault(person, Telling(True, person, event.actor_id, MENTION, post, post, comment))

@@ -100,7 +100,7 @@ def said(settings: Settings) -> list[tuple[type[Event], int, int]]:
     found: list[tuple[type[Event], int, int]] = []
     left = len(parts)
     while left:
-        for message in consumer.consume(100, timeout=10):
+        for message in consumer.consume(100, timeout=0.1):
             if message.error() is not None:
                 left -= 1
             else:

@@ -172,7 +172,7 @@ def read_all(settings: Settings, ends: dict[TopicPartition, int]) -> list[Record
     consumer.assign([KafkaPartition(settings.topic(tp.topic), tp.partition, 0) for tp in wanted])
     records: list[Record] = []
     while len(records) < sum(end + 1 for end in wanted.values()):
-        for message in consumer.consume(500, timeout=1):
+        for message in consumer.consume(500, timeout=0.1):
             assert message.error() is None
             topic = (message.topic() or "").removeprefix(settings.topic_prefix)
             tp = TopicPartition(topic, message.partition() or 0)

@@ -102,7 +102,7 @@ class Log:
                 [KafkaPartition(self.settings.topic(tp.topic), tp.partition, OFFSET_BEGINNING) for tp in ends]
             )
             while ends:
-                for message in consumer.consume(1000, 10.0):
+                for message in consumer.consume(1000, 0.1):
                     assert message.error() is None, message.error()
                     topic, partition, offset = message.topic(), message.partition(), message.offset()
                     assert topic is not None and partition is not None and offset is not None
