@@ -2,7 +2,8 @@
 
 First the emitters must have said all that the log asks of them, then the views must have come to the log's end. What
 then differs is looked at again, over a later end of the log, until what differs stays the same, and only that is
-reported: beside a busy log every look finds feeds that are further than the fold.
+reported: beside a busy log every look finds feeds that are further than the fold. Of whatever the log spoke during the
+last comparison nothing can be said: a note counts it.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ from jobs.verify_differences import Differences
 from jobs.verify_feeds import FeedComparison
 from jobs.verify_fold import Accounting, Fold, notices, publications, renderings
 from jobs.verify_log import LogReader, Offsets, committed, wait_for
+from jobs.verify_moving import Touched, settled
 from jobs.verify_tables import TABLE_VIEWS
+from schemas.events import Event
 from sinks.cassandra import Cassandra
 from sinks.counters import CounterSink
 from sinks.counters_reader import CounterReader, CounterScan
@@ -187,6 +190,10 @@ class _Verification:
                 report.views[name] = report.views[name].still(later)
             if all(report.views[name].total == total for name, total in again.items()):
                 break  # what stays is wrong; what is only on its way is another at each look
+        if report.differences:
+            touched = Touched()
+            await self._read(await asyncio.to_thread(self._topics.ends), touched.take)
+            report.views = {name: settled(found, touched) for name, found in report.views.items()}
         for name, found in report.views.items():
             await remember(self._cassandra, name, self._generation(name), found.checked, found.total)
         report.events, report.undecodable = self._fold.counts.total(), self._reader.undecodable
@@ -194,7 +201,7 @@ class _Verification:
 
     async def _look(self, wanted: Collection[str]) -> dict[str, Differences]:
         ends, silent = await self._settled()
-        await self._read(ends)
+        await self._read(ends, self._fold.take)
         generations = await asyncio.to_thread(GenerationLog(self._settings).read)
         self._live = {view: one.live for view, one in generations.items()}
         found: dict[str, Differences] = {}
@@ -233,14 +240,14 @@ class _Verification:
 
         return await wait_for(positions, ends, self._patience, self._left(self._task(f"waiting for {name}")))
 
-    async def _read(self, ends: Offsets) -> None:
+    async def _read(self, ends: Offsets, take: Callable[[Event, int], None]) -> None:
         left = sum(max(end - self._reader.read.get(tp, -1), 0) for tp, end in ends.items())
         task = self._progress.add_task("reading the log", total=left)
 
         def moved(count: int) -> None:
             self._progress.advance(task, count)
 
-        await asyncio.to_thread(self._reader.read_to, ends, self._fold.take, moved)
+        await asyncio.to_thread(self._reader.read_to, ends, take, moved)
 
     async def _compare(self, name: str) -> Differences:
         task = self._task(f"comparing {name}")
