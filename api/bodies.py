@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-USERNAME = re.compile(r"[A-Za-z0-9._]{3,30}")
+from streams.usernames import chosen
+
 _ID = {"pattern": r"^[0-9]{1,19}$", "examples": ["1000000000000000001"]}
-
-
-def username_of(text: str) -> str:
-    """``text`` as a username; raises ``ValueError`` with what is allowed."""
-    # Matched before folding: "ß" and the Kelvin sign fold into letters that are allowed.
-    if not USERNAME.fullmatch(text):
-        raise ValueError("a username has 3 to 30 of a-z, 0-9, '.' and '_'")
-    if text.isdecimal():
-        raise ValueError("a username has something else than digits, which name people by their id")
-    return text.lower()
 
 
 def _text(text: str) -> str:
@@ -39,7 +29,7 @@ def _not_blank(text: str) -> str:
 
 Text = Annotated[str, AfterValidator(_text)]
 Username = Annotated[
-    str, AfterValidator(username_of), Field(json_schema_extra={"pattern": "^[A-Za-z0-9._]{3,30}$"}, examples=["ada"])
+    str, AfterValidator(chosen), Field(json_schema_extra={"pattern": "^[A-Za-z0-9._]{3,30}$"}, examples=["ada"])
 ]
 Password = Annotated[Text, StringConstraints(min_length=8, max_length=256)]
 PersonName = Annotated[Text, StringConstraints(max_length=64)]
@@ -65,6 +55,13 @@ class Registration(_Given):
     username: Username
     password: Password
     name: PersonName = ""
+
+
+class UsernameChange(_Given):
+    """A new username."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"username": "ada.l"}})
+    username: Username
 
 
 class Login(_Given):

@@ -6,9 +6,9 @@ from typing import Annotated
 
 from fastapi import Path
 
-from api.bodies import username_of
 from api.problems import Problem, not_found
 from api.stores import Stores
+from api.usernames import find_named
 from schemas.ids import MAX_ID
 from sinks.posts import PostRow
 from streams.rules import Facts, View, may_open, view_of
@@ -28,13 +28,10 @@ async def user_id_of(stores: Stores, user: str) -> int:
     """The person behind a username or an id. An id is taken as it is; an unknown name is ``Problem`` 404."""
     if user.isascii() and user.isdecimal():
         return id_of(user, "person")
-    try:
-        name = await stores.usernames.find(username_of(user))
-    except ValueError as error:
-        raise not_found("person") from error
-    if name is None:
+    named = await find_named(stores, user)
+    if named is None:
         raise not_found("person")
-    return name.user_id
+    return named.user_id
 
 
 async def check_person(stores: Stores, user_id: int) -> None:

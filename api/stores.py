@@ -22,7 +22,7 @@ from sinks.comments import CommentReader
 from sinks.consistency import SOURCES, Fences
 from sinks.counters import COUNTED
 from sinks.counters_reader import CounterReader
-from sinks.credentials import Credentials, Sessions, Usernames
+from sinks.credentials import Credentials, Sessions
 from sinks.follows import FollowReader
 from sinks.generations import FIRST
 from sinks.home_feed_buckets import RedisBuckets
@@ -43,6 +43,7 @@ from sinks.settings import Settings
 from sinks.snowflakes import SnowflakeMaker
 from sinks.throttles import Throttles
 from sinks.topics import Topics
+from sinks.usernames import Usernames
 
 KAFKA_PING_SECONDS = 3.0
 REDIS_SECONDS = 1.0

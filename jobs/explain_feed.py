@@ -18,7 +18,6 @@ from schemas.ids import MAX_ID
 from sinks.cassandra import Cassandra
 from sinks.consistency import Fences
 from sinks.counters_reader import CounterReader
-from sinks.credentials import Usernames
 from sinks.feed_evidence import FeedEvidence, PostEvidence
 from sinks.follows import FollowReader
 from sinks.generations import GenerationLog
@@ -26,6 +25,7 @@ from sinks.home_feed_reader import HomeFeedReader, Skeleton
 from sinks.posts import PostReader
 from sinks.redis import connect
 from sinks.settings import Settings
+from sinks.usernames import Usernames
 from streams.publishing import PUBLISHER
 from streams.views import Mark
 

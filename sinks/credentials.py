@@ -1,4 +1,4 @@
-"""What lets a person in: usernames, password hashes and sessions, in Cassandra only and never in the log."""
+"""What lets a person in: password hashes and sessions, in Cassandra only and never in the log."""
 
 from __future__ import annotations
 
@@ -7,58 +7,6 @@ import secrets
 from typing import NamedTuple
 
 from sinks.cassandra import Cassandra
-
-RESERVATION_MS = 10 * 60_000
-"""After this time a reservation that was never confirmed can be taken over: longer than any produce lasts."""
-
-
-class Name(NamedTuple):
-    """A username's row: who has it, since when (ms), and whether AccountRegistered is known to be in the log."""
-
-    user_id: int
-    reserved_at: int
-    confirmed: bool
-
-
-class Usernames:
-    """Who has which username; names come in case-folded. Every method raises ``StoreAway``."""
-
-    def __init__(self, cassandra: Cassandra) -> None:
-        self._cassandra = cassandra
-
-    async def reserve(self, username: str, user_id: int, now_ms: int) -> Name:
-        """Reserve ``username`` for ``user_id`` and return whose it is now: the caller's, or somebody else's.
-
-        Reserving one's own name again changes nothing.
-        """
-        rows = await self._cassandra.execute(
-            "INSERT INTO usernames (username, user_id, reserved_at, confirmed) VALUES (?, ?, ?, false) IF NOT EXISTS",
-            (username, user_id, now_ms),
-        )
-        mine = Name(user_id, now_ms, False)
-        return mine if rows[0].applied else Name(rows[0].user_id, rows[0].reserved_at, bool(rows[0].confirmed))
-
-    async def take_over(self, username: str, expired: Name, user_id: int, now_ms: int) -> bool:
-        """Take an expired reservation; False if somebody was quicker, or if it was confirmed meanwhile."""
-        rows = await self._cassandra.execute(
-            "UPDATE usernames SET user_id = ?, reserved_at = ? WHERE username = ? "
-            "IF user_id = ? AND reserved_at = ? AND confirmed = false",
-            (user_id, now_ms, username, expired.user_id, expired.reserved_at),
-        )
-        return bool(rows[0].applied)
-
-    async def confirm(self, username: str, user_id: int) -> None:
-        """AccountRegistered is in the log: the name is taken for good."""
-        await self._cassandra.execute(
-            "UPDATE usernames SET confirmed = true WHERE username = ? IF user_id = ?", (username, user_id)
-        )
-
-    async def find(self, username: str) -> Name | None:
-        """Whose ``username`` is."""
-        rows = await self._cassandra.execute(
-            "SELECT user_id, reserved_at, confirmed FROM usernames WHERE username = ?", (username,)
-        )
-        return Name(rows[0].user_id, rows[0].reserved_at, bool(rows[0].confirmed)) if rows else None
 
 
 class Credential(NamedTuple):

@@ -10,7 +10,14 @@ from sinks.cassandra import Cassandra
 
 KEPT: Mapping[str, Mapping[str, str]] = {
     "person_keys": {"user_id": "bigint", "sealing_key": "blob"},
-    "usernames": {"username": "text", "user_id": "bigint", "reserved_at": "bigint", "confirmed": "boolean"},
+    "usernames": {
+        "username": "text",
+        "user_id": "bigint",
+        "reserved_at": "bigint",
+        "confirmed": "boolean",
+        "replaced_at": "bigint",
+    },
+    "username_skeletons": {"skeleton": "text", "username": "text", "user_id": "bigint", "reserved_at": "bigint"},
     "credentials": {"user_id": "bigint", "password_hash": "text", "profile_token": "text"},
     "uploads": {"media_id": "bigint", "owner_id": "bigint"},
 }

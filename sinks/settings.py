@@ -86,6 +86,11 @@ class Settings(BaseSettings):
     registration_burst: int = 500
     """Registrations in a row from one address before they have to wait."""
     registration_per_second: float = 1.0
+    username_kept_days: float = 90.0
+    """For so long a username that its owner gave up leads to them, and is nobody else's to take."""
+    username_burst: int = 5
+    """Changes of username in a row before they have to wait."""
+    username_per_second: float = 1 / (7 * 86_400)
     write_burst: int = 300
     """Writes in a row by one person before they have to wait."""
     write_per_second: float = 10.0

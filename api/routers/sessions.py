@@ -7,13 +7,14 @@ import hashlib
 from fastapi import APIRouter, Request, Response
 
 from api.access_tokens import Person
-from api.bodies import Login, Refresh, username_of
+from api.bodies import Login, Refresh
 from api.identity import Reader, address_of
 from api.models import Tokens
 from api.problems import Problem, problems
 from api.stores import Opened, Stores
-from sinks.credentials import Name, RefreshTokenReused
+from api.usernames import Named, find_named, settle
 from sinks.credentials import Opened as Session
+from sinks.credentials import RefreshTokenReused
 from sinks.throttles import Allowance
 
 router = APIRouter(prefix="/api/v1/sessions", tags=["sessions"])
@@ -28,33 +29,24 @@ async def log_in(body: Login, request: Request, response: Response, stores: Open
     if wait:
         detail = "Too many failed logins for this username. Wait before you try again."
         raise Problem(429, "too-many-logins", detail, retry_after=wait)
-    name = await _named(stores, body.username)
+    name = await find_named(stores, body.username)
     credential = await stores.credentials.find(name.user_id) if name else None
     right = await stores.passwords.verify(credential.password_hash if credential else None, body.password)
     if name is None or credential is None or not right:
         raise Problem(401, "wrong-credentials", "The username or the password is wrong. Correct it and try again.")
-    await _check_registered(stores, username_of(body.username), name)
+    await _check_registered(stores, name)
     await stores.throttles.forgive(bucket)
     if stores.passwords.outdated(credential.password_hash):
         await stores.credentials.set_password(name.user_id, await stores.passwords.hash(body.password))
     return _tokens(stores, response, await stores.sessions.open(name.user_id))
 
 
-async def _named(stores: Stores, username: str) -> Name | None:
-    try:
-        return await stores.usernames.find(username_of(username))
-    except ValueError:
-        return None
-
-
-async def _check_registered(stores: Stores, username: str, name: Name) -> None:
+async def _check_registered(stores: Stores, named: Named) -> None:
     """Confirm the name, if a registration came into the log but no further; ``Problem`` 409 if it did not."""
-    if name.confirmed:
-        return
-    if name.user_id not in await stores.accounts.by_ids([name.user_id]):
+    name = await stores.usernames.find(named.username)
+    if name is None or not await settle(stores, named.username, name):
         detail = "This registration was not finished. Try again in a moment, or register once more."
         raise Problem(409, "registration-unfinished", detail)
-    await stores.usernames.confirm(username, name.user_id)
 
 
 @router.post("/refresh", responses=problems(400, 401, 413, 415, 422, 503))

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from schemas.events import AccountRegistered, ProfileChanged
-from sinks.credentials import RESERVATION_MS
 from sinks.errors import StoreAway
 from sinks.sealing import unseal
+from sinks.usernames import RESERVATION_MS
+from streams.usernames import skeleton
 from tests.api.gateway import PASSWORD, Gateway
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -118,9 +119,16 @@ async def test_an_expired_reservation_of_a_registered_account_is_confirmed_inste
     person = await gateway.person()
     await gateway.catch_up()
     old = int(time.time() * 1000) - RESERVATION_MS - 1000
-    await gateway.stores.usernames.reserve("came.through", int(person.id), old)
-    assert (await gateway.client.post("/api/v1/accounts", json=registration("came.through"))).status_code == 409
-    name = await gateway.stores.usernames.find("came.through")
+    for table, key in (("usernames", "username"), ("username_skeletons", "skeleton")):
+        await gateway.stores.cassandra.execute(
+            f"UPDATE {table} SET reserved_at = {old} WHERE {key} = ? IF EXISTS",  # noqa: S608
+            (person.username if key == "username" else skeleton(person.username),),
+        )
+    await gateway.stores.cassandra.execute(
+        "UPDATE usernames SET confirmed = false WHERE username = ? IF EXISTS", (person.username,)
+    )
+    assert (await gateway.client.post("/api/v1/accounts", json=registration(person.username))).status_code == 409
+    name = await gateway.stores.usernames.find(person.username)
     assert name is not None and name.confirmed and name.user_id == int(person.id)
 
 

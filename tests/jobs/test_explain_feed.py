@@ -27,10 +27,10 @@ from schemas.events import (
 )
 from schemas.ids import snowflake
 from sinks.cassandra import Cassandra
-from sinks.credentials import Usernames
 from sinks.producer import Producer
 from sinks.redis import connect
 from sinks.settings import Settings
+from sinks.usernames import Usernames
 from streams.records import TopicPartition
 from tests.jobs.test_verify import AT, PEOPLE, POSTS_OF, Scene, apply_all, history
 from tests.jobs.test_verify_fold import SOURCE, rendered
