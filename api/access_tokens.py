@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import jwt
 
+from streams.accounts import ROLES
+
 ALGORITHM = "HS256"
 ISSUER = "shutterlog"
 AUDIENCE = "shutterlog-api"
@@ -15,10 +17,11 @@ SECRET_BYTES = 32
 
 
 class Person(NamedTuple):
-    """Who is asking, and in which session."""
+    """Who is asking, in which session, and what they are here: one of ``streams.accounts.ROLES``."""
 
     user_id: int
     session_id: str
+    role: str = "person"
 
 
 class AccessTokenInvalid(Exception):
@@ -43,6 +46,7 @@ class AccessTokens:
             "aud": AUDIENCE,
             "sub": str(person.user_id),
             "sid": person.session_id,
+            "role": person.role,
             "type": _TYPE,
             "iat": now,
             "exp": now + self.seconds,
@@ -62,7 +66,10 @@ class AccessTokens:
             )
             if claims["type"] != _TYPE:
                 raise AccessTokenInvalid("it is not an access token")
-            return Person(int(claims["sub"]), str(claims["sid"]))
+            role = claims.get("role", ROLES[0])
+            if role not in ROLES:
+                raise AccessTokenInvalid("its role is none of ours")
+            return Person(int(claims["sub"]), str(claims["sid"]), role)
         except jwt.ExpiredSignatureError as error:
             raise AccessTokenInvalid("it has expired") from error
         except (jwt.InvalidTokenError, ValueError) as error:

@@ -20,6 +20,7 @@ from api.routers import (
     likes,
     media,
     notifications,
+    own_account,
     posts,
     registry,
     saves,
@@ -30,6 +31,7 @@ from sinks.settings import Settings
 
 _ROUTERS = (
     accounts,
+    own_account,
     sessions,
     graph,
     media,

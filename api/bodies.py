@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from streams.usernames import chosen
 
 _ID = {"pattern": r"^[0-9]{1,19}$", "examples": ["1000000000000000001"]}
+
+
+def _link(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        host = parts.hostname
+    except ValueError as error:
+        raise ValueError("a link is a web address, such as https://engines.example") from error
+    if parts.scheme not in ("http", "https") or not host or any(c.isspace() or not c.isprintable() for c in text):
+        raise ValueError("a link is a web address, such as https://engines.example")
+    if parts.username or parts.password:
+        raise ValueError("a link holds no password")
+    return text
 
 
 def _text(text: str) -> str:
@@ -33,6 +47,7 @@ Username = Annotated[
 ]
 Password = Annotated[Text, StringConstraints(min_length=8, max_length=256)]
 PersonName = Annotated[Text, StringConstraints(max_length=64)]
+Link = Annotated[Text, StringConstraints(max_length=200), AfterValidator(_link)]
 Bio = Annotated[Text, StringConstraints(max_length=500)]
 CommentText = Annotated[Text, StringConstraints(min_length=1, max_length=2200), AfterValidator(_not_blank)]
 Tagged = Annotated[list[Annotated[str, StringConstraints(pattern=_ID["pattern"])]], Field(max_length=20)]
@@ -81,9 +96,30 @@ class Refresh(_Given):
 class ProfileChange(_Given):
     """Fields left out stay as they are."""
 
-    model_config = ConfigDict(json_schema_extra={"example": {"bio": "Pictures of engines."}})
+    model_config = ConfigDict(
+        json_schema_extra={"example": {"bio": "Pictures of engines.", "links": ["https://engines.example"]}}
+    )
     name: PersonName | None = None
     bio: Bio | None = None
+    links: list[Link] | None = Field(default=None, max_length=5, description="Web addresses; all of them.")
+    picture_media_id: Annotated[str, StringConstraints(pattern=_ID["pattern"])] | None = Field(
+        default=None, description="An upload of one's own that is ready; null for no picture."
+    )
+
+
+class PasswordProof(_Given):
+    """One's password once more, for what cannot be done by somebody who found a telephone."""
+
+    password: Annotated[Text, StringConstraints(max_length=256)]
+
+
+class PasswordChange(PasswordProof):
+    """The password of before, and the new one."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"example": {"password": "correct horse battery", "new_password": "another fine staple"}}
+    )
+    new_password: Password
 
 
 class PostDraft(_Given):

@@ -11,6 +11,7 @@ from api.access_tokens import AccessTokenInvalid, Person
 from api.problems import Problem
 from api.stores import Opened
 from sinks.throttles import Allowance
+from streams.accounts import ROLES
 
 _bearer = HTTPBearer(auto_error=False, description="The `access_token` of POST /api/v1/sessions.")
 
@@ -23,10 +24,13 @@ async def _visitor(
             raise Problem(401, "invalid-token", "Send the token as `Authorization: Bearer <access token>`.")
         return None
     try:
-        return stores.access_tokens.read(given.credentials)
+        person = stores.access_tokens.read(given.credentials)
     except AccessTokenInvalid as error:
         detail = f"This access token cannot be used: {error}. Refresh the session, or log in again."
         raise Problem(401, "invalid-token", detail) from error
+    if not await stores.sessions.is_open(person.session_id):
+        raise Problem(401, "session-ended", "The session of this access token has ended. Log in again.")
+    return person
 
 
 Visitor = Annotated[Person | None, Depends(_visitor)]
@@ -57,6 +61,16 @@ async def _writer(reader: Reader, stores: Opened) -> Person:
 
 Writer = Annotated[Person, Depends(_writer)]
 """A person who is logged in and has not written too much."""
+
+
+async def _moderator(writer: Writer) -> Person:
+    if writer.role not in ROLES[1:]:
+        raise Problem(403, "moderators-only", "Only moderators can do this. Ask an operator to make you one.")
+    return writer
+
+
+Moderator = Annotated[Person, Depends(_moderator)]
+"""A moderator or an operator, by the role that their token carries."""
 
 
 def address_of(request: Request) -> str:

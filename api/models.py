@@ -18,7 +18,7 @@ def example(example: dict[str, Any]) -> ConfigDict:
 _example = example
 
 
-_PERSON = {"id": "1000000000000000001", "username": "ada", "name": "Ada"}
+_PERSON = {"id": "1000000000000000001", "username": "ada", "name": "Ada", "verified": True}
 _PICTURE = {
     "media_id": "1000000000000000002",
     "width": 4000,
@@ -67,7 +67,9 @@ _COMMENT = {
 class Account(BaseModel):
     """A registered account."""
 
-    model_config = _example(_PERSON | {"registered_at": "2026-01-02T03:04:05.678Z"})
+    model_config = _example(
+        {"id": "1000000000000000001", "username": "ada", "name": "Ada", "registered_at": "2026-01-02T03:04:05.678Z"}
+    )
 
     id: Id
     username: str
@@ -103,6 +105,7 @@ class Person(BaseModel):
     id: Id
     username: str
     name: str
+    verified: bool = Field(default=False, description="Whether it is known that they are who they say they are.")
 
 
 class Profile(Person):
@@ -110,10 +113,19 @@ class Profile(Person):
 
     model_config = _example(
         _PERSON
-        | {"bio": "Pictures of engines.", "registered_at": "2026-01-02T03:04:05.678Z", "followers": 12, "following": 7}
+        | {
+            "bio": "Pictures of engines.",
+            "links": ["https://engines.example"],
+            "picture": _PICTURE,
+            "registered_at": "2026-01-02T03:04:05.678Z",
+            "followers": 12,
+            "following": 7,
+        }
     )
 
     bio: str
+    links: list[str] = Field(default=[], description="Web addresses of their own choice: nobody has checked them.")
+    picture: Picture | None = None
     registered_at: datetime
     followers: int
     following: int

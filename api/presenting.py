@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
@@ -62,6 +63,8 @@ class Presenter:
         return models.Profile(
             **_person(user_id, account, keys).model_dump(),
             bio=opened(keys, user_id, account.bio),
+            links=json.loads(opened(keys, user_id, account.links) or "[]"),
+            picture=self.picture(account.picture) if account.picture else None,
             registered_at=datetime.fromtimestamp(account.registered_at / 1000, UTC),
             followers=followers,
             following=following,
@@ -184,7 +187,7 @@ class Presenter:
 
     def media(self, row: MediaRow) -> models.Media:
         """An upload's state."""
-        picture = self._picture(row.rendered) if row.rendered else None
+        picture = self.picture(row.rendered) if row.rendered else None
         return models.Media(
             media_id=str(row.media_id), status=row.status, picture=picture, code=row.code, reason=row.reason
         )
@@ -209,7 +212,7 @@ class Presenter:
             status=status_of(post),
             caption=opened(keys, post.author_id, post.caption),
             media_ids=[str(media_id) for media_id in post.media_ids],
-            media=[self._picture(media) for media in post.media],
+            media=[self.picture(media) for media in post.media],
             submitted_at=moment(post.submitted_at),
             published_at=moment(post.published_at),
             edited_at=moment(post.edited_at),
@@ -226,7 +229,8 @@ class Presenter:
             saved_by_me=counts.saved if counts else None,
         )
 
-    def _picture(self, media: RenderedMedia) -> models.Picture:
+    def picture(self, media: RenderedMedia) -> models.Picture:
+        """A picture with the addresses of its renditions."""
         return models.Picture(
             media_id=str(media.media_id),
             width=media.width,
@@ -246,5 +250,8 @@ def _person(user_id: int, account: AccountRow | None, keys: dict[int, bytes]) ->
     if account is None:
         return models.Person(id=str(user_id), username="", name="")
     return models.Person(
-        id=str(user_id), username=opened(keys, user_id, account.username), name=opened(keys, user_id, account.name)
+        id=str(user_id),
+        username=opened(keys, user_id, account.username),
+        name=opened(keys, user_id, account.name),
+        verified=account.verified,
     )

@@ -22,7 +22,7 @@ from sinks.comments import CommentReader
 from sinks.consistency import SOURCES, Fences
 from sinks.counters import COUNTED
 from sinks.counters_reader import CounterReader
-from sinks.credentials import Credentials, Sessions
+from sinks.credentials import Credentials
 from sinks.follows import FollowReader
 from sinks.generations import FIRST
 from sinks.home_feed_buckets import RedisBuckets
@@ -39,6 +39,7 @@ from sinks.producer import Producer
 from sinks.redis import Circuit, Redis, connect
 from sinks.relations import RelationReader
 from sinks.saves import SaveReader
+from sinks.sessions import Sessions
 from sinks.settings import Settings
 from sinks.snowflakes import SnowflakeMaker
 from sinks.throttles import Throttles
@@ -167,7 +168,9 @@ async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
             generations=generations,
             usernames=Usernames(cassandra),
             credentials=Credentials(cassandra),
-            sessions=Sessions(cassandra, seconds=settings.refresh_token_seconds),
+            sessions=Sessions(
+                cassandra, seconds=settings.refresh_token_seconds, check_seconds=settings.session_check_seconds
+            ),
             idempotency=IdempotencyKeys(cassandra),
             submissions=Submissions(cassandra),
             throttles=Throttles(redis, prefix=settings.topic_prefix, circuit=circuit),

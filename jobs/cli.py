@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from jobs import cli_dlq, cli_log, cli_views
+from jobs import cli_accounts, cli_dlq, cli_log, cli_views
 
 if TYPE_CHECKING:
     from jobs.services.stack import Stack
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Shutterlog: the log is the database.", no_args_is_help=True, pretty_exceptions_enable=False)
 cli_views.register(app)
 app.add_typer(cli_dlq.dlq, name="dlq")
+app.add_typer(cli_accounts.accounts, name="accounts")
 
 BENCHES = ("fanout", "pipeline", "media", "freshness", "replay")
 

@@ -18,12 +18,21 @@ KEPT: Mapping[str, Mapping[str, str]] = {
         "replaced_at": "bigint",
     },
     "username_skeletons": {"skeleton": "text", "username": "text", "user_id": "bigint", "reserved_at": "bigint"},
-    "credentials": {"user_id": "bigint", "password_hash": "text", "profile_token": "text"},
+    "credentials": {
+        "user_id": "bigint",
+        "password_hash": "text",
+        "profile_token": "text",
+        "deactivated": "boolean",
+        "email": "blob",
+    },
+    "email_owners": {"lookup": "blob", "user_id": "bigint"},
     "uploads": {"media_id": "bigint", "owner_id": "bigint"},
 }
 """Tables that cannot be rebuilt, with the types of their columns, the key first."""
 LEFT_OUT = {
     "sessions": "people log in again",
+    "person_sessions": "as sessions",
+    "mail_tokens": "people ask for another mail",
     "idempotency": "a retry with an Idempotency-Key of before the backup counts as a new request",
     "submissions": "answers for posts until a view has them, for three days at most",
     "verifications": "each view is verified anew",

@@ -80,6 +80,9 @@ class Settings(BaseSettings):
     decode_workers: int = 1
     consistency_wait_seconds: float = 2.0
 
+    session_check_seconds: float = 1.0
+    """For so long may a gateway take access tokens of a session that another gateway ended."""
+
     login_burst: int = 10
     """Failed logins in a row, per username and address, before they have to wait."""
     login_per_second: float = 1 / 30

@@ -10,18 +10,19 @@ from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import RedirectResponse
 
 from api.access_tokens import Person
-from api.bodies import ProfileChange, Registration, UsernameChange
+from api.bodies import Registration
 from api.consistency import Fresh, Freshness, reach_own_profile
-from api.identity import Reader, Visitor, Writer, address_of
-from api.log import Said, now_ms
+from api.identity import Moderator, Reader, Visitor, address_of
+from api.log import Log, Said
 from api.models import Account, Profile
-from api.presenting import Presenter, opened
+from api.models_accounts import Badge
+from api.presenting import Presenter
 from api.problems import Problem, not_found, problems
 from api.retries import Retried
-from api.routes import UserPath, meet, user_id_of
+from api.routes import UserPath, check_person, meet, user_id_of
 from api.stores import Opened, Stores
-from api.usernames import Named, current_username, find_named, take_username
-from schemas.events import AccountRegistered, ProfileChanged, UsernameChanged
+from api.usernames import Named, find_named, take_username
+from schemas.events import AccountRegistered, BadgeChanged
 from sinks.sealing import seal
 from sinks.throttles import Allowance
 
@@ -99,7 +100,7 @@ async def get_profile(user: UserPath, stores: Opened, fresh: Fresh, visitor: Vis
 async def _page(stores: Stores, fresh: Freshness, user_id: int, visitor: Person | None) -> Profile:
     near, _ = await asyncio.gather(fresh.reach_near(user_id), fresh.reach(user_id, "accounts", "follows"))
     await meet(stores, visitor.user_id if visitor else None, user_id)
-    return await _profile(stores, user_id, near)
+    return await profile_of(stores, user_id, near)
 
 
 def _has_moved(named: Named, profile: Profile) -> bool:
@@ -117,65 +118,30 @@ async def get_own_profile(me: Reader, stores: Opened, fresh: Fresh) -> Profile:
     """One's own page, with one's own changes in it."""
     await reach_own_profile(stores, me.user_id)
     near, _ = await asyncio.gather(fresh.reach_near(me.user_id), fresh.reach(me.user_id, "accounts"))
-    return await _profile(stores, me.user_id, near)
+    return await profile_of(stores, me.user_id, near)
 
 
-@router.patch("/me", responses=problems(400, 401, 404, 413, 415, 422, 429, 503))
-async def change_profile(body: ProfileChange, me: Writer, stores: Opened, log: Said) -> Profile:
-    """Change one's name or bio."""
-    # The event carries the whole profile, so the fields left out have to be those of one's last change.
-    await reach_own_profile(stores, me.user_id)
-    account = (await stores.accounts.by_ids([me.user_id])).get(me.user_id)
-    key = (await stores.keys.get_many([me.user_id])).get(me.user_id)
-    if account is None or key is None:
-        raise not_found("account")
-    name = opened({me.user_id: key}, me.user_id, account.name) if body.name is None else body.name
-    bio = opened({me.user_id: key}, me.user_id, account.bio) if body.bio is None else body.bio
-    token = await log.say(
-        ProfileChanged(
-            **log.by(me.user_id),
-            user_id=me.user_id,
-            name=seal(key, me.user_id, name),
-            bio=seal(key, me.user_id, bio),
-        )
-    )
-    await stores.credentials.set_profile_token(me.user_id, token)
-    profile = await _profile(stores, me.user_id)
-    return profile.model_copy(update={"name": name, "bio": bio})
+@router.put("/users/{user}/badge", responses=problems(401, 403, 404, 429, 503))
+async def give_badge(user: UserPath, me: Moderator, stores: Opened, log: Said) -> Badge:
+    """Say that this person is who they say they are. For moderators."""
+    return await _badge(stores, log, me, user, verified=True)
 
 
-@router.put("/me/username", responses=problems(400, 401, 404, 409, 413, 415, 422, 429, 503))
-async def change_username(body: UsernameChange, me: Writer, stores: Opened, log: Said) -> Profile:
-    """Take another username. The old one leads to you, and is yours to take back, for some months."""
-    await reach_own_profile(stores, me.user_id)
-    previous = await current_username(stores, me.user_id)
-    key = (await stores.keys.get_many([me.user_id])).get(me.user_id)
-    if previous is None or key is None:
-        raise not_found("account")
-    if previous == body.username:
-        await stores.usernames.confirm(previous, me.user_id)  # should an earlier try have been cut off before it
-        return await _profile(stores, me.user_id)
-    allowance = Allowance(stores.settings.username_burst, stores.settings.username_per_second)
-    wait = await stores.throttles.take(f"usernames:{me.user_id}", allowance)
-    if wait:
-        detail = "You changed your username too often. Keep the one you have for some time."
-        raise Problem(429, "too-many-usernames", detail, retry_after=wait)
-    await take_username(stores, body.username, me.user_id)
-    token = await log.say(
-        UsernameChanged(
-            **log.by(me.user_id),
-            user_id=me.user_id,
-            username=seal(key, me.user_id, body.username),
-            previous=seal(key, me.user_id, previous),
-        )
-    )
-    await stores.credentials.set_profile_token(me.user_id, token)
-    await stores.usernames.confirm(body.username, me.user_id)
-    await stores.usernames.replace(previous, me.user_id, now_ms())
-    return (await _profile(stores, me.user_id)).model_copy(update={"username": body.username})
+@router.delete("/users/{user}/badge", responses=problems(401, 403, 404, 429, 503))
+async def take_badge(user: UserPath, me: Moderator, stores: Opened, log: Said) -> Badge:
+    """Take the badge away. For moderators."""
+    return await _badge(stores, log, me, user, verified=False)
 
 
-async def _profile(stores: Stores, user_id: int, near: bool = True) -> Profile:
+async def _badge(stores: Stores, log: Log, me: Person, user: str, *, verified: bool) -> Badge:
+    user_id = await user_id_of(stores, user)
+    await check_person(stores, user_id)
+    await log.say(BadgeChanged(**log.by(me.user_id), user_id=user_id, verified=verified))
+    return Badge(user_id=str(user_id), verified=verified)
+
+
+async def profile_of(stores: Stores, user_id: int, near: bool = True) -> Profile:
+    """A person's page, whoever asks; ``Problem`` 404."""
     profile = await Presenter(stores).profile(user_id, near)
     if profile is None:
         raise not_found("person")

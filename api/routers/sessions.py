@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import UTC, datetime
 
 from fastapi import APIRouter, Request, Response
 
 from api.access_tokens import Person
 from api.bodies import Login, Refresh
 from api.identity import Reader, address_of
+from api.log import Said, now_ms
 from api.models import Tokens
+from api.models_accounts import OpenSession, OpenSessions
 from api.problems import Problem, problems
 from api.stores import Opened, Stores
 from api.usernames import Named, find_named, settle
-from sinks.credentials import Opened as Session
-from sinks.credentials import RefreshTokenReused
+from schemas.events import AccountReactivated
+from sinks.sessions import Opened as Session
+from sinks.sessions import RefreshTokenReused
 from sinks.throttles import Allowance
+from streams.accounts import ROLES
 
 router = APIRouter(prefix="/api/v1/sessions", tags=["sessions"])
 
 
 @router.post("", status_code=201, responses=problems(400, 401, 409, 413, 415, 422, 429, 503))
-async def log_in(body: Login, request: Request, response: Response, stores: Opened) -> Tokens:
-    """Begin a session."""
+async def log_in(body: Login, request: Request, response: Response, stores: Opened, log: Said) -> Tokens:
+    """Begin a session. Who had deactivated their account is back with it."""
     bucket = _bucket(body.username.casefold(), address_of(request))
     settings = stores.settings
     wait = await stores.throttles.take(bucket, Allowance(settings.login_burst, settings.login_per_second))
@@ -38,7 +43,11 @@ async def log_in(body: Login, request: Request, response: Response, stores: Open
     await stores.throttles.forgive(bucket)
     if stores.passwords.outdated(credential.password_hash):
         await stores.credentials.set_password(name.user_id, await stores.passwords.hash(body.password))
-    return _tokens(stores, response, await stores.sessions.open(name.user_id))
+    if credential.deactivated:
+        token = await log.say(AccountReactivated(**log.by(name.user_id), user_id=name.user_id))
+        await stores.credentials.set_profile_token(name.user_id, token)
+        await stores.credentials.set_deactivated(name.user_id, False)
+    return await _tokens(stores, response, await stores.sessions.open(name.user_id, now_ms()))
 
 
 async def _check_registered(stores: Stores, named: Named) -> None:
@@ -53,26 +62,49 @@ async def _check_registered(stores: Stores, named: Named) -> None:
 async def refresh_session(body: Refresh, response: Response, stores: Opened) -> Tokens:
     """Exchange the refresh token for new tokens. Each one is good once: a second use ends the session."""
     try:
-        session = await stores.sessions.rotate(body.refresh_token)
+        session = await stores.sessions.rotate(body.refresh_token, now_ms())
     except RefreshTokenReused as error:
         detail = "This refresh token was used before, so its session has ended for safety. Log in again."
         raise Problem(401, "refresh-token-reused", detail) from error
     if session is None:
         detail = "This refresh token is not good, or its session has ended. Log in again."
         raise Problem(401, "invalid-refresh-token", detail)
-    return _tokens(stores, response, session)
+    return await _tokens(stores, response, session)
+
+
+@router.get("", responses=problems(401, 503))
+async def list_sessions(me: Reader, stores: Opened) -> OpenSessions:
+    """Where one is logged in: one that one does not know is a reason to log out everywhere."""
+    rows = await stores.sessions.of(me.user_id)
+    found = [
+        OpenSession(
+            opened_at=datetime.fromtimestamp(row.opened_at / 1000, UTC),
+            refreshed_at=datetime.fromtimestamp(row.refreshed_at / 1000, UTC),
+            current=row.session_id == me.session_id,
+        )
+        for row in rows
+    ]
+    return OpenSessions(items=found)
 
 
 @router.delete("", status_code=204, responses=problems(401, 503))
 async def log_out(me: Reader, stores: Opened) -> None:
-    """End this session: its refresh token is good no more. The access token lives out its few minutes."""
-    await stores.sessions.end(me.session_id)
+    """End this session: its tokens are good no more, the access token included."""
+    await stores.sessions.end(me.session_id, me.user_id)
 
 
-def _tokens(stores: Stores, response: Response, session: Session) -> Tokens:
+@router.delete("/all", status_code=204, responses=problems(401, 503))
+async def log_out_everywhere(me: Reader, stores: Opened) -> None:
+    """End every session of one's own, this one too: no token of before is good any more."""
+    await stores.sessions.end_all(me.user_id)
+
+
+async def _tokens(stores: Stores, response: Response, session: Session) -> Tokens:
+    account = (await stores.accounts.by_ids([session.user_id])).get(session.user_id)
+    person = Person(session.user_id, session.session_id, account.role if account else ROLES[0])
     response.headers["Cache-Control"] = "no-store"
     return Tokens(
-        access_token=stores.access_tokens.issue(Person(session.user_id, session.session_id)),
+        access_token=stores.access_tokens.issue(person),
         expires_in=stores.access_tokens.seconds,
         refresh_token=session.refresh_token,
         user_id=str(session.user_id),

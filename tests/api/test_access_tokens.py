@@ -33,6 +33,8 @@ def test_a_token_says_who_it_is() -> None:
     tokens = AccessTokens(SECRET, seconds=60)
     assert tokens.read(tokens.issue(PERSON)) == PERSON
     assert tokens.read(made()) == PERSON
+    moderator = PERSON._replace(role="moderator")
+    assert tokens.read(tokens.issue(moderator)) == moderator
 
 
 @pytest.mark.parametrize(
@@ -48,6 +50,7 @@ def test_a_token_says_who_it_is() -> None:
         made(exp=None),
         made(sub=None),
         made(sid=None),
+        made(role="owner"),
         made(iss="elsewhere"),
         made(aud="elsewhere"),
         made(aud=None),

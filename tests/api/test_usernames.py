@@ -12,6 +12,7 @@ import pytest
 
 from schemas.events import UsernameChanged
 from sinks.sealing import unseal
+from streams.usernames import skeleton
 from tests.api.gateway import PASSWORD, Gateway, Person
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -73,7 +74,7 @@ async def test_the_old_name_is_its_owners_for_a_time(gateway: Gateway) -> None:
     long_ago = int(time.time() * 1000) - int(gateway.settings.username_kept_days + 1) * DAY_MS
     await gateway.stores.usernames.replace(new, int(person.id), long_ago)
     await gateway.stores.cassandra.execute(
-        "UPDATE username_skeletons SET reserved_at = ? WHERE skeleton = ? IF EXISTS", (long_ago, new.replace("1", "l"))
+        "UPDATE username_skeletons SET reserved_at = ? WHERE skeleton = ? IF EXISTS", (long_ago, skeleton(new))
     )
     assert (await gateway.client.get(f"/api/v1/users/by-name/{new}")).status_code == 404
     other = await known(gateway)

@@ -22,8 +22,18 @@ from tests.jobs.test_verify import PEOPLE, commit, history
 
 ROWS: dict[str, list[dict[str, Any]]] = {
     "person_keys": [{"user_id": user, "sealing_key": bytes([n]) * 32} for n, user in enumerate(PEOPLE)],
-    "usernames": [{"username": "ada", "user_id": PEOPLE[0], "reserved_at": 5, "confirmed": True}],
-    "credentials": [{"user_id": PEOPLE[0], "password_hash": "argon", "profile_token": None}],
+    "usernames": [{"username": "ada", "user_id": PEOPLE[0], "reserved_at": 5, "confirmed": True, "replaced_at": None}],
+    "username_skeletons": [{"skeleton": "ada", "username": "ada", "user_id": PEOPLE[0], "reserved_at": 5}],
+    "credentials": [
+        {
+            "user_id": PEOPLE[0],
+            "password_hash": "argon",
+            "profile_token": None,
+            "deactivated": True,
+            "email": b"sealed",
+        }
+    ],
+    "email_owners": [{"lookup": b"hash", "user_id": PEOPLE[0]}],
     "uploads": [{"media_id": PEOPLE[1] + 1, "owner_id": PEOPLE[1]}],
 }
 P0, P1 = TopicPartition("posts", 0), TopicPartition("posts", 1)

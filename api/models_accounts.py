@@ -1,0 +1,38 @@
+"""What goes out about accounts besides people's pages: sessions and badges."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.models import Id
+
+_SESSION = {"opened_at": "2026-01-02T03:04:05.678Z", "refreshed_at": "2026-01-03T03:04:05.678Z", "current": True}
+
+
+class OpenSession(BaseModel):
+    """One session of one's own."""
+
+    model_config = ConfigDict(json_schema_extra={"example": _SESSION})
+
+    opened_at: datetime
+    refreshed_at: datetime
+    current: bool = Field(description="Whether it is the one that asks.")
+
+
+class OpenSessions(BaseModel):
+    """One's sessions, the newest last."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"items": [_SESSION]}})
+
+    items: list[OpenSession]
+
+
+class Badge(BaseModel):
+    """Whether this person wears the badge, from now on."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"user_id": "1000000000000000001", "verified": True}})
+
+    user_id: Id
+    verified: bool

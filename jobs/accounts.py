@@ -1,0 +1,80 @@
+"""What operators do with accounts: who is a moderator, who an operator."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from schemas.events import RoleChanged
+from schemas.ids import MAX_ID, MIN_ID
+from sinks.accounts import AccountReader
+from sinks.cassandra import Cassandra
+from sinks.generations import FIRST, GenerationLog
+from sinks.producer import Producer
+from sinks.sessions import Sessions
+from sinks.settings import Settings
+from sinks.snowflakes import SnowflakeMaker
+from sinks.usernames import Usernames
+from streams.accounts import ROLES
+from streams.usernames import folded
+
+VIEW_SECONDS = 10.0
+"""How long to wait for the accounts view, so that whoever logs in next gets a token with the new role."""
+_NODE = 1023
+"""Gateways are numbered from 0."""
+
+
+class AccountUnknown(LookupError):
+    """There is no such person."""
+
+
+class RoleUnknown(ValueError):
+    """There is no such role."""
+
+
+def change_role(settings: Settings, who: str, role: str, *, dry_run: bool = False) -> str:
+    """Give ``who``, a username or an id, another role and end their sessions; a sentence about it.
+
+    Raises ``AccountUnknown``, ``RoleUnknown`` and ``StoreAway``.
+    """
+    if role not in ROLES:
+        raise RoleUnknown(f"nobody can be {role!r}: a role is one of {', '.join(ROLES)}")
+    return asyncio.run(_change_role(settings, who, role, dry_run))
+
+
+async def _change_role(settings: Settings, who: str, role: str, dry_run: bool) -> str:
+    generations = await asyncio.to_thread(GenerationLog(settings).read)
+    live = generations["accounts"].live if "accounts" in generations else FIRST
+    async with await Cassandra.connect(settings) as cassandra:
+        accounts = AccountReader(cassandra, live)
+        user_id = await _person(cassandra, who)
+        account = (await accounts.by_ids([user_id])).get(user_id)
+        if account is None:
+            raise AccountUnknown(f"there is no account {user_id} in the accounts view")
+        if account.role == role:
+            return f"{who} is {role} already"
+        if dry_run:
+            return f"would make {who}, who is {account.role}, {role}, and end their sessions"
+        async with Producer(settings) as producer:
+            now = time.time_ns() // 1_000_000
+            event_id = SnowflakeMaker(_NODE).next()
+            # Nobody is logged in at a command line: the log names the person themself.
+            await producer.produce(RoleChanged(event_id=event_id, at=now, actor_id=user_id, user_id=user_id, role=role))
+        end = time.monotonic() + VIEW_SECONDS
+        while (seen := (await accounts.by_ids([user_id]))[user_id].role != role) and time.monotonic() < end:
+            await asyncio.sleep(0.05)
+        ended = await Sessions(cassandra, seconds=settings.refresh_token_seconds).end_all(user_id)
+    late = "; the accounts view does not show it yet, so it counts once its agent has caught up" if seen else ""
+    return f"{who} is {role} from their next login on; sessions ended: {ended}{late}"
+
+
+async def _person(cassandra: Cassandra, who: str) -> int:
+    if who.isascii() and who.isdecimal() and len(who) <= len(str(MAX_ID)) and MIN_ID <= int(who) <= MAX_ID:
+        return int(who)
+    try:
+        name = await Usernames(cassandra).find(folded(who))
+    except ValueError as error:
+        raise AccountUnknown(f"nobody has the username {who!r}: {error}") from error
+    if name is None or name.replaced_at is not None:
+        raise AccountUnknown(f"nobody goes by the username {who!r}; an id has 19 digits")
+    return name.user_id
