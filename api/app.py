@@ -13,6 +13,7 @@ from api.problems import MEDIA_TYPE, ProblemDetails, add_problem_answers
 from api.routers import (
     accounts,
     comments,
+    emails,
     feed,
     files,
     graph,
@@ -32,6 +33,7 @@ from sinks.settings import Settings
 _ROUTERS = (
     accounts,
     own_account,
+    emails,
     sessions,
     graph,
     media,
@@ -95,7 +97,7 @@ def _headers(method: str, status: str, tags: list[str]) -> dict[str, object]:
     """The headers that mean something in an answer."""
     if status in ("429", "503"):
         return _WAIT
-    said = method != "get" and status.startswith("2") and "sessions" not in tags
+    said = method != "get" and status.startswith("2") and not {"sessions", "mail"} & set(tags)
     return _TOKEN if said else {}
 
 

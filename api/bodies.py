@@ -47,6 +47,12 @@ Username = Annotated[
 ]
 Password = Annotated[Text, StringConstraints(min_length=8, max_length=256)]
 PersonName = Annotated[Text, StringConstraints(max_length=64)]
+Email = Annotated[
+    str,
+    # In a header of a mail: no space, no control character, nothing but ASCII.
+    StringConstraints(pattern=r"^[!-?A-~]{1,64}@([A-Za-z0-9-]{1,63}\.)+[A-Za-z0-9-]{2,63}$", max_length=254),
+    Field(examples=["ada@engines.example"]),
+]
 Link = Annotated[Text, StringConstraints(max_length=200), AfterValidator(_link)]
 Bio = Annotated[Text, StringConstraints(max_length=500)]
 CommentText = Annotated[Text, StringConstraints(min_length=1, max_length=2200), AfterValidator(_not_blank)]
@@ -119,6 +125,34 @@ class PasswordChange(PasswordProof):
     model_config = ConfigDict(
         json_schema_extra={"example": {"password": "correct horse battery", "new_password": "another fine staple"}}
     )
+    new_password: Password
+
+
+class EmailChange(PasswordProof):
+    """An address to verify, and one's password."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"example": {"email": "ada@engines.example", "password": "correct horse battery"}}
+    )
+    email: Email
+
+
+class ResetRequest(_Given):
+    """The address of an account whose password is lost."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"email": "ada@engines.example"}})
+    email: Email
+
+
+class EmailToken(_Given):
+    """The token of a mail."""
+
+    token: Annotated[Text, StringConstraints(max_length=256)]
+
+
+class PasswordReset(EmailToken):
+    """The token of a mail, and the new password."""
+
     new_password: Password
 
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.models import Id
 
-_SESSION = {"opened_at": "2026-01-02T03:04:05.678Z", "refreshed_at": "2026-01-03T03:04:05.678Z", "current": True}
+_SESSION: dict[str, Any] = {
+    "opened_at": "2026-01-02T03:04:05.678Z",
+    "refreshed_at": "2026-01-03T03:04:05.678Z",
+    "current": True,
+}
 
 
 class OpenSession(BaseModel):
@@ -27,6 +32,14 @@ class OpenSessions(BaseModel):
     model_config = ConfigDict(json_schema_extra={"example": {"items": [_SESSION]}})
 
     items: list[OpenSession]
+
+
+class Email(BaseModel):
+    """One's verified address."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"email": "ada@engines.example"}})
+
+    email: str | None = Field(description="null for none.")
 
 
 class Badge(BaseModel):

@@ -13,6 +13,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from api.access_tokens import AccessTokens
+from api.outbox import Outbox
 from api.passwords import Passwords
 from api.returning import Returning
 from sinks.accounts import AccountReader
@@ -23,6 +24,7 @@ from sinks.consistency import SOURCES, Fences
 from sinks.counters import COUNTED
 from sinks.counters_reader import CounterReader
 from sinks.credentials import Credentials
+from sinks.emails import Emails
 from sinks.follows import FollowReader
 from sinks.generations import FIRST
 from sinks.home_feed_buckets import RedisBuckets
@@ -31,6 +33,7 @@ from sinks.home_feed_sleep import Seen, Sleepers
 from sinks.home_feed_watch import FEEDS, FeedWatch
 from sinks.idempotency import IdempotencyKeys, Submissions
 from sinks.likes import LikeReader
+from sinks.mail import Mailer
 from sinks.notifications import NotificationReader
 from sinks.object_store import ObjectStore
 from sinks.person_keys import PersonKeys
@@ -67,6 +70,8 @@ class Stores:
     counter_watch: FeedWatch
     seen: Seen
     returning: Returning
+    emails: Emails | None
+    outbox: Outbox
     objects: ObjectStore
     keys: PersonKeys
     generations: AdoptedGenerations
@@ -132,6 +137,7 @@ class Stores:
 async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
     """All parts on real stores. Raises ``StoreAway`` and ``ValueError`` for a secret that is too short."""
     access_tokens = AccessTokens(settings.jwt_secret, seconds=settings.access_token_seconds)
+    mailer = Mailer(settings.smtp_url, settings.mail_from) if settings.smtp_url else None
     async with AsyncExitStack() as stack:
         cassandra = await stack.enter_async_context(await Cassandra.connect(settings))
         producer = await stack.enter_async_context(Producer(settings))
@@ -154,6 +160,8 @@ async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
         await stack.enter_async_context(counter_watch.watching())
         returning = Returning(lambda generation: _sleepers(settings, redis, generation))
         await stack.enter_async_context(returning.at_work())
+        outbox = Outbox(mailer)
+        await stack.enter_async_context(outbox.at_work())
         yield Stores(
             settings=settings,
             producer=producer,
@@ -163,6 +171,8 @@ async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
             counter_watch=counter_watch,
             seen=Seen(redis, buckets=settings.buckets, inactive_days=settings.inactive_days),
             returning=returning,
+            emails=Emails(cassandra, settings.email_secret) if mailer else None,
+            outbox=outbox,
             objects=ObjectStore.of(settings),
             keys=PersonKeys(cassandra),
             generations=generations,

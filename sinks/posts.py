@@ -62,6 +62,7 @@ class PostReader:
         newest = f"SELECT author_id, post_id, published, deleted FROM {table_name('user_posts', user_posts_generation)}"  # noqa: S608
         self._by_ids = f"SELECT {', '.join(PostRow._fields)} FROM {posts} WHERE post_id IN ?"  # noqa: S608
         self._media = f"SELECT media_id, owner_id, rendered, code, reason FROM {media} WHERE media_id IN ?"  # noqa: S608
+        self._uploaded = f"SELECT uploaded_at FROM {media} WHERE media_id = ?"  # noqa: S608
         self._newest_of_each = f"{newest} WHERE author_id IN ? AND post_id < ? PER PARTITION LIMIT ?"
         self._newest_of_one = f"{newest} WHERE author_id = ? AND post_id < ? LIMIT ?"
 
@@ -72,6 +73,11 @@ class PostReader:
     async def media(self, media_ids: Collection[int]) -> dict[int, MediaRow]:
         """The media among ``media_ids`` of which the view knows anything. Raises ``StoreAway``."""
         return {row.media_id: _media(row) for row in await in_chunks(self._cassandra, self._media, media_ids)}
+
+    async def uploaded_at(self, media_id: int) -> int | None:
+        """When a media was uploaded, in ms; None where the view does not know. Raises ``StoreAway``."""
+        rows = await self._cassandra.execute(self._uploaded, (media_id,))
+        return rows[0].uploaded_at if rows else None
 
     async def user_posts(self, author_id: int, before: int, limit: int) -> list[int]:
         """Ids of the newest ``limit`` published, undeleted posts of an author below ``before``, newest first."""

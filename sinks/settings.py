@@ -83,6 +83,17 @@ class Settings(BaseSettings):
     session_check_seconds: float = 1.0
     """For so long may a gateway take access tokens of a session that another gateway ended."""
 
+    smtp_url: str | None = None
+    """Mail server, ``smtp://user:password@host:587`` or ``smtps://…``; without one, no mail is sent."""
+    mail_from: str = "Shutterlog <noreply@localhost>"
+    email_secret: str = ""
+    """Keys the hashes by which addresses are found: another one loses them all."""
+    verification_seconds: int = 86_400
+    reset_seconds: int = 3600
+    mail_burst: int = 3
+    """Mails in a row to one address or for one person before they have to wait; ten times as many for a client's."""
+    mail_per_second: float = 1 / 600
+
     login_burst: int = 10
     """Failed logins in a row, per username and address, before they have to wait."""
     login_per_second: float = 1 / 30
@@ -94,6 +105,9 @@ class Settings(BaseSettings):
     username_burst: int = 5
     """Changes of username in a row before they have to wait."""
     username_per_second: float = 1 / (7 * 86_400)
+    export_burst: int = 3
+    """Exports of one's data in a row before one has to wait."""
+    export_per_second: float = 1 / 86_400
     write_burst: int = 300
     """Writes in a row by one person before they have to wait."""
     write_per_second: float = 10.0

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 
 from fastapi import APIRouter
+from fastapi.responses import StreamingResponse
 
 from api.access_tokens import Person
 from api.bodies import PasswordChange, PasswordProof, ProfileChange, UsernameChange
 from api.consistency import reach_own_profile
-from api.identity import Writer
+from api.export import Archive
+from api.identity import Reader, Writer
 from api.log import Said, now_ms
 from api.models import Profile
 from api.presenting import Presenter, opened
@@ -111,7 +113,7 @@ async def change_username(body: UsernameChange, me: Writer, stores: Opened, log:
 @router.put("/password", status_code=204, responses=problems(400, 401, 403, 413, 415, 422, 429, 503))
 async def change_password(body: PasswordChange, me: Writer, stores: Opened) -> None:
     """Change one's password. Every other session ends."""
-    await _check_password(stores, me, body)
+    await check_password(stores, me, body)
     await stores.credentials.set_password(me.user_id, await stores.passwords.hash(body.new_password))
     await stores.sessions.end_all(me.user_id, but=me.session_id)
 
@@ -119,14 +121,37 @@ async def change_password(body: PasswordChange, me: Writer, stores: Opened) -> N
 @router.post("/deactivate", status_code=204, responses=problems(400, 401, 403, 413, 415, 422, 429, 503))
 async def deactivate(body: PasswordProof, me: Writer, stores: Opened, log: Said) -> None:
     """Go away for a time: nobody sees you, nor what you made, and every session ends. To come back, log in."""
-    await _check_password(stores, me, body)
+    await check_password(stores, me, body)
     await stores.credentials.set_deactivated(me.user_id, True)  # first, so that the next login undoes whatever happens
     token = await log.say(AccountDeactivated(**log.by(me.user_id), user_id=me.user_id))
     await stores.credentials.set_profile_token(me.user_id, token)
     await stores.sessions.end_all(me.user_id)
 
 
-async def _check_password(stores: Stores, me: Person, body: PasswordProof) -> None:
+@router.get(
+    "/export",
+    response_class=StreamingResponse,
+    responses={
+        200: {"description": "A zip of JSON files and originals.", "content": {"application/zip": {}}},
+        **problems(401, 404, 429, 503),
+    },
+)
+async def export(me: Reader, stores: Opened) -> StreamingResponse:
+    """All that is held of you, as a zip: profile, posts and originals, follows, likes, comments, notices, sessions."""
+    allowance = Allowance(stores.settings.export_burst, stores.settings.export_per_second)
+    wait = await stores.throttles.take(f"exports:{me.user_id}", allowance)
+    if wait:
+        raise Problem(429, "too-many-exports", "You asked for your data just now. Wait.", retry_after=wait)
+    await reach_own_profile(stores, me.user_id)
+    account = (await stores.accounts.by_ids([me.user_id])).get(me.user_id)
+    if account is None:
+        raise not_found("account")
+    archive = Archive(stores, account, await stores.keys.get_many([me.user_id]))
+    named = {"Content-Disposition": f'attachment; filename="shutterlog-{me.user_id}.zip"', "Cache-Control": "no-store"}
+    return StreamingResponse(archive.chunks(), media_type="application/zip", headers=named)
+
+
+async def check_password(stores: Stores, me: Person, body: PasswordProof) -> None:
     """``Problem`` 403 unless it is theirs; failures have to wait as those of logins have."""
     settings, bucket = stores.settings, f"proofs:{me.user_id}"
     wait = await stores.throttles.take(bucket, Allowance(settings.login_burst, settings.login_per_second))

@@ -83,10 +83,12 @@ class Home:
             folder.mkdir(parents=True, exist_ok=True)
 
     def ensure_secrets(self) -> None:
-        """Generate the secrets once; they stay for the life of the home."""
-        if self.secrets_file.exists():
-            return
-        write_json(self.secrets_file, {"jwt_secret": secrets.token_urlsafe(48)}, mode=0o600)
+        """Generate each secret once; they stay for the life of the home."""
+        held = read_json(self.secrets_file)
+        lacking = [name for name in ("jwt_secret", "email_secret") if name not in held]
+        if lacking:
+            held |= {name: secrets.token_urlsafe(48) for name in lacking}
+            write_json(self.secrets_file, held, mode=0o600)
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -96,7 +96,7 @@ async def test_the_document_is_whole(gateway: Gateway) -> None:
                 assert list(answer["content"]) == ["application/problem+json"], (path, status)
         for status in {"429", "503"} & set(answers):
             assert "Retry-After" in answers[status]["headers"]
-        if method != "get" and "sessions" not in path:
+        if method != "get" and not {"sessions", "mail"} & set(operation["tags"]):
             accepted = next(answer for status, answer in answers.items() if status < "300")
             assert "Consistency-Token" in accepted["headers"]
         for status, answer in answers.items():

@@ -1,0 +1,57 @@
+"""The archive of one's own data."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from typing import Any
+
+import pytest
+
+from schemas.events import Followed, PostLiked
+from tests.api.gateway import Gateway, picture
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def test_an_archive_holds_ones_own_and_nothing_else(gateway: Gateway) -> None:
+    person, other = await gateway.person("Ada"), await gateway.person("Grace")
+    post = await gateway.post(person, "engines at dusk")
+    theirs = await gateway.post(other, "a secret of Grace")
+    await gateway.publish(person, post)
+    await gateway.publish(other, theirs)
+    me, them = int(person.id), int(other.id)
+    by: dict[str, Any] = {"event_id": int(post), "at": 7}
+    await gateway.say(
+        Followed(**by, actor_id=me, follower_id=me, followee_id=them),
+        Followed(**by, actor_id=them, follower_id=them, followee_id=me),
+        PostLiked(**by, actor_id=me, post_id=int(theirs), author_id=them),
+        PostLiked(**by, actor_id=them, post_id=int(post), author_id=me),
+    )
+    await gateway.catch_up()
+    answer = await gateway.client.get("/api/v1/me/export", headers=person.headers)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/zip")
+    assert answer.headers["cache-control"] == "no-store" and person.id in answer.headers["content-disposition"]
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        assert archive.testzip() is None
+        held = {name: archive.read(name) for name in archive.namelist()}
+    parts = {name.removesuffix(".json"): json.loads(body) for name, body in held.items() if name.endswith(".json")}
+    assert parts["account"]["username"] == person.username and parts["account"]["name"] == "Ada"
+    assert [(one["post_id"], one["caption"]) for one in parts["posts"]] == [(post, "engines at dusk")]
+    media_id = parts["posts"][0]["media_ids"][0]
+    assert held[f"originals/{media_id}"] == picture()
+    assert [one["followee_id"] for one in parts["following"]] == [other.id]
+    assert [one["follower_id"] for one in parts["followers"]] == [other.id]
+    assert [(one["post_id"], one["user_id"]) for one in parts["likes"]] == [(theirs, person.id)]
+    assert (parts["comments"], parts["missing"], len(parts["sessions"])) == ([], [], 1)
+    assert len([name for name in held if name.startswith("originals/")]) == 1
+    assert all(b"secret" not in body and other.username.encode() not in body for body in held.values())
+
+
+async def test_an_archive_is_made_now_and_then(gateway: Gateway) -> None:
+    person = await gateway.person()
+    await gateway.catch_up()
+    asked = [(await gateway.client.get("/api/v1/me/export", headers=person.headers)).status_code for _ in range(4)]
+    assert asked == [200, 200, 200, 429]
+    assert (await gateway.client.get("/api/v1/me/export")).status_code == 401
