@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -40,6 +40,14 @@ class Email(BaseModel):
     model_config = ConfigDict(json_schema_extra={"example": {"email": "ada@engines.example"}})
 
     email: str | None = Field(description="null for none.")
+
+
+class MailAsked(BaseModel):
+    """A mail is on its way, if it is to be sent at all: whether it is, nobody is told."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"status": "accepted"}})
+
+    status: Literal["accepted"] = "accepted"
 
 
 class Badge(BaseModel):

@@ -31,7 +31,7 @@ class ApiClient:
     def __init__(self, base_url: str, timeout_seconds: float = 30.0) -> None:
         self._http = httpx.AsyncClient(base_url=base_url, timeout=timeout_seconds)
         self._token = ""
-        self.user_id = 0
+        self.user_id, self.username = 0, ""
 
     async def __aenter__(self) -> Self:
         return self
@@ -49,7 +49,7 @@ class ApiClient:
         """Begin a session, which later calls use."""
         answer = await self._ask("POST", "/api/v1/sessions", json={"username": username, "password": password})
         self._http.headers["Authorization"] = f"Bearer {answer['access_token']}"
-        self.user_id = int(answer["user_id"])
+        self.user_id, self.username = int(answer["user_id"]), username
 
     async def upload(self, photo: Photo, key: str) -> int:
         """Upload ``photo``; the media's id."""
@@ -105,6 +105,15 @@ class ApiClient:
     async def change_profile(self, name: str, bio: str) -> None:
         """Say who one is."""
         await self._ask("PATCH", "/api/v1/me", json={"name": name, "bio": bio})
+
+    async def change_username(self, username: str) -> None:
+        """Go by another name."""
+        await self._ask("PUT", "/api/v1/me/username", json={"username": username})
+        self.username = username
+
+    async def deactivate(self, password: str) -> None:
+        """Go away until the next login."""
+        await self._ask("POST", "/api/v1/me/deactivate", json={"password": password})
 
     async def feed(self, limit: int = 20) -> list[dict[str, Any]]:
         """The first page of the feed, with all of one's own writes in it."""

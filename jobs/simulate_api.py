@@ -13,6 +13,9 @@ from jobs.photos import Photo
 from jobs.world import Reuse, Step, Upload, World
 from jobs.world_doings import doings
 from schemas.events import (
+    AccountDeactivated,
+    AccountReactivated,
+    BadgeChanged,
     CommentAdded,
     CommentDeleted,
     CommentPinned,
@@ -27,6 +30,7 @@ from schemas.events import (
     PostUnliked,
     ProfileChanged,
     Unfollowed,
+    UsernameChanged,
 )
 from sinks.sealing import unseal
 from sinks.settings import Settings
@@ -50,6 +54,7 @@ class ApiSimulation:
         self._media: dict[int, int] = {}
         self._posts: dict[int, int] = {}
         self._comments: dict[int, int] = {}
+        self._renamed: set[int] = set()
         self.counts: Counter[str] = Counter()
 
     async def run(self) -> None:
@@ -78,7 +83,7 @@ class ApiSimulation:
             user = account.user_id
             key = world.person_key(user)
             username = unseal(key, user, account.username)
-            password = blake2b(b"password", key=key).hexdigest()[:24]
+            password = self._password(user)
             client = await stack.enter_async_context(ApiClient(self._base))
             async with free:
                 await client.register(username, password, unseal(key, user, account.name), key=f"simulate-{user}")
@@ -88,6 +93,9 @@ class ApiSimulation:
 
         await asyncio.gather(*(register(number) for number in range(len(accounts))))
         self.counts["accounts"] = len(accounts)
+
+    def _password(self, user: int) -> str:
+        return blake2b(b"password", key=self._world.person_key(user)).hexdigest()[:24]
 
     async def _do(self, step: Step) -> None:
         clients = self._clients
@@ -136,6 +144,24 @@ class ApiSimulation:
                 name, bio = self._opened(step.user_id, step.name), self._opened(step.user_id, step.bio)
                 await clients[step.user_id].change_profile(name, bio)
                 self.counts["profile_changes"] += 1
+            case UsernameChanged():
+                if step.user_id in self._renamed:  # a name is not changed every day: the API would let them wait
+                    return
+                self._renamed.add(step.user_id)
+                await clients[step.user_id].change_username(self._opened(step.user_id, step.username))
+                self.counts["username_changes"] += 1
+            case AccountDeactivated():
+                # The world lets people act who are away; here they come back at once.
+                password = self._password(step.user_id)
+                await clients[step.user_id].deactivate(password)
+                await clients[step.user_id].log_in(clients[step.user_id].username, password)
+                self.counts["deactivations"] += 1
+                self.counts["reactivations"] += 1
+            case AccountReactivated():
+                return
+            case BadgeChanged():
+                self.counts["badges_left_to_moderators"] += 1
+                return
         self.counts["events"] += 1
 
     async def _like(self, step: PostLiked | PostUnliked) -> None:

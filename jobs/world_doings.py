@@ -13,6 +13,7 @@ from functools import partial
 import numpy as np
 
 from jobs.world import DAY_MS, Plan, Reuse, Step, World
+from jobs.world_accounts import Accounts
 from jobs.world_engagement import Engagement
 from jobs.world_follows import Follows
 from jobs.world_likes import Likes, Post
@@ -24,7 +25,6 @@ from schemas.events import (
     PostLiked,
     PostSubmitted,
     PostUnliked,
-    ProfileChanged,
     Unfollowed,
 )
 
@@ -46,6 +46,7 @@ class Doings:
         self.alive: list[Post] = []
         self.dead: list[Post] = []
         self.likes = Likes(self.random)
+        self.accounts = Accounts(world)
         self.engagement = Engagement(world)
         self.later: list[tuple[int, int, Callable[[], Step]]] = []
         """Steps that wait for a slot, so that a post and its pictures can pass each other: (slot, order, step)."""
@@ -74,7 +75,7 @@ class Doings:
             case "delete":
                 yield self._delete()
             case "profile":
-                yield self._profile()
+                yield self.accounts.change(self.world.people[self.world.someone()])
             case "comment" | "uncomment" | "pin" | "save" | "unsave" | "share":
                 user = self.world.people[self.world.someone()]
                 yield self.engagement.event(kind, user, self.alive, self.dead) or self._profile()
@@ -166,15 +167,7 @@ class Doings:
         return len(self.alive) - 1 - self.random.randrange(newest)
 
     def _profile(self) -> Event:
-        user, event_id = self.world.people[self.world.someone()], self.ids.next()
-        return ProfileChanged(
-            event_id=event_id,
-            at=self.ids.at,
-            actor_id=user,
-            user_id=user,
-            name=self.world.sealed(user, event_id, "name", self.world.words(2).title()),
-            bio=self.world.sealed(user, event_id, "bio", self.world.words(6)),
-        )
+        return self.accounts.profile(self.world.people[self.world.someone()])
 
     def _like(self, kind: str) -> Event:
         user = self.world.people[self.world.someone()]

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 
 from api.bodies import EmailChange, EmailToken, PasswordReset, ResetRequest
 from api.identity import Reader, Writer, address_of
-from api.models_accounts import Email
+from api.models_accounts import Email, MailAsked
 from api.outbox import Written
 from api.presenting import opened
 from api.problems import Problem, problems
@@ -31,7 +31,7 @@ async def get_email(me: Reader, stores: Opened) -> Email:
 
 
 @router.put("/me/email", status_code=202, responses=problems(400, 401, 403, 413, 415, 422, 429, 503))
-async def change_email(body: EmailChange, me: Writer, stores: Opened) -> None:
+async def change_email(body: EmailChange, me: Writer, stores: Opened) -> MailAsked:
     """Ask for a mail that verifies an address. Once its token has come back, it is yours in place of the one before."""
     emails = _emails(stores)
     await check_password(stores, me, body)
@@ -45,7 +45,7 @@ async def change_email(body: EmailChange, me: Writer, stores: Opened) -> None:
         token = await emails.make_token("verify", Sent(me.user_id, seal(key, me.user_id, address)), seconds)
         return Mail(address, "Verify your address", _VERIFY.format(hours=seconds // 3600, token=token))
 
-    _post(stores, write)
+    return _post(stores, write)
 
 
 @router.post("/email-verifications", status_code=204, responses=problems(400, 409, 413, 415, 422, 429, 503))
@@ -66,7 +66,7 @@ async def verify_email(body: EmailToken, request: Request, stores: Opened) -> No
 
 
 @router.post("/password-resets", status_code=202, responses=problems(400, 413, 415, 422, 429, 503))
-async def ask_for_password(body: ResetRequest, request: Request, stores: Opened) -> None:
+async def ask_for_password(body: ResetRequest, request: Request, stores: Opened) -> MailAsked:
     """Ask for a mail with which to set a new password. The answer is the same whether or not the address is known."""
     emails = _emails(stores)
     await _check_mails(stores, f"resets:{address_of(request)}", times=10)
@@ -81,7 +81,7 @@ async def ask_for_password(body: ResetRequest, request: Request, stores: Opened)
         token = await emails.make_token("reset", Sent(user_id, seal(key, user_id, address)), seconds)
         return Mail(address, "A new password", _RESET.format(minutes=seconds // 60, token=token))
 
-    _post(stores, write)
+    return _post(stores, write)
 
 
 @router.post("/password-resets/confirm", status_code=204, responses=problems(400, 413, 415, 422, 429, 503))
@@ -119,9 +119,10 @@ def _emails(stores: Stores) -> Emails:
     return stores.emails
 
 
-def _post(stores: Stores, write: Written) -> None:
+def _post(stores: Stores, write: Written) -> MailAsked:
     if not stores.outbox.post(write):
         raise Problem(503, "busy", "Too many mails wait to be sent. Try again in some minutes.", retry_after=120)
+    return MailAsked()
 
 
 async def _check_mails(stores: Stores, bucket: str, times: int = 1) -> None:

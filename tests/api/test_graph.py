@@ -24,7 +24,10 @@ async def test_follow_and_unfollow(gateway: Gateway) -> None:
     assert early.json()["type"].endswith(":not-yet-consistent")
     await gateway.catch_up()
     followers = (await gateway.client.get(f"/api/v1/users/{bob.id}/followers", headers=token)).json()
-    assert followers == {"items": [{"id": ada.id, "username": ada.username, "name": "Ada"}], "next_cursor": None}
+    assert followers == {
+        "items": [{"id": ada.id, "username": ada.username, "name": "Ada", "verified": False}],
+        "next_cursor": None,
+    }
     following = (await gateway.client.get(f"/api/v1/users/{ada.id}/following")).json()
     assert [person["id"] for person in following["items"]] == [bob.id]
     profile = (await gateway.client.get(f"/api/v1/users/{bob.id}")).json()

@@ -56,7 +56,10 @@ async def test_like_and_unlike(gateway: Gateway, path: str) -> None:
     assert await seen(gateway, post_id, bob, **token) == (1, True)
     assert await seen(gateway, post_id, ada) == await seen(gateway, post_id) == (1, False)
     likers = (await gateway.client.get(f"/api/v1/posts/{post_id}/likes", headers=token)).json()
-    assert likers == {"items": [{"id": bob.id, "username": bob.username, "name": "Bob"}], "next_cursor": None}
+    assert likers == {
+        "items": [{"id": bob.id, "username": bob.username, "name": "Bob", "verified": False}],
+        "next_cursor": None,
+    }
 
     answer = await gateway.client.delete(f"/api/v1/posts/{post_id}/{path}", headers=bob.headers)
     assert answer.json() == {"post_id": post_id, "liked": False}

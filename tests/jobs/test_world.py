@@ -68,6 +68,7 @@ def test_counts_are_exact_and_every_kind_happens() -> None:
     assert kinds["Upload"] == 30
     assert reused >= 870
     assert min(kinds[kind] for kind in ("Followed", "Unfollowed", "PostEdited", "PostDeleted", "CommentAdded")) > 50
+    assert min(kinds[kind] for kind in ("UsernameChanged", "AccountDeactivated", "BadgeChanged")) > 0
     assert (
         min(kinds[kind] for kind in ("ProfileChanged", "CommentDeleted", "PostSaved", "PostUnsaved", "PostShared")) > 10
     )
