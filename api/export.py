@@ -15,6 +15,7 @@ from sinks.object_store import NoSuchObject, original_key
 from sinks.own_rows import OWN, OwnRows
 
 _AT_ONCE = 100
+_IDS = ("_id", "_ids", "mentions", "tagged", "media", "target", "post")
 
 
 class _Sent(io.RawIOBase):
@@ -106,5 +107,4 @@ class Archive:
         if isinstance(value, list | tuple | set):
             return [self._value(name, one) for one in value]
         # Ids have 63 bits, and many programs read numbers as doubles.
-        is_id = isinstance(value, int) and name.endswith(("_id", "_ids", "mentions", "tagged", "media"))
-        return str(value) if is_id else value
+        return str(value) if isinstance(value, int) and name.endswith(_IDS) else value

@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from api.bodies import username_of
 from api.problems import Problem
 from api.routes import id_of
 from api.stores import Stores
 from streams import text
 from streams.rules import met
+from streams.usernames import folded
 
 
 class Said(NamedTuple):
@@ -45,7 +45,7 @@ async def tagged(stores: Stores, writer_id: int, given: Iterable[str]) -> list[i
 async def _meant(stores: Stores, usernames: Sequence[str]) -> int | None:
     for username in usernames:
         try:
-            name = await stores.usernames.find(username_of(username))
+            name = await stores.usernames.find(folded(username))
         except ValueError:
             continue
         if name is not None and name.confirmed:

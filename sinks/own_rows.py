@@ -18,7 +18,10 @@ OWN: Mapping[str, tuple[str, str]] = {
     "followers": ("followers", "followee_id"),
     "likes": ("likes", "user_id"),
     "comments": ("comments", "user_id"),
-    "notifications": ("notifications", "recipient_id"),
+    "saves": ("saves", "user_id"),
+    "collections": ("collections", "owner_id"),
+    "notifications": ("notification_groups", "recipient_id"),
+    "notification_preferences": ("notification_preferences", "recipient_id"),
 }
 """Part of an export → the table it is in, and the column that names the person."""
 

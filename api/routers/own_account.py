@@ -137,7 +137,7 @@ async def deactivate(body: PasswordProof, me: Writer, stores: Opened, log: Said)
     },
 )
 async def export(me: Reader, stores: Opened) -> StreamingResponse:
-    """All that is held of you, as a zip: profile, posts and originals, follows, likes, comments, notices, sessions."""
+    """All that is held of you, as a zip: profile, posts and originals, follows, likes, comments, saves, notices."""
     allowance = Allowance(stores.settings.export_burst, stores.settings.export_per_second)
     wait = await stores.throttles.take(f"exports:{me.user_id}", allowance)
     if wait:
