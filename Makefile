@@ -17,7 +17,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
 FLAGS ?=
 ARGS ?=
-BENCHES ?= fanout pipeline media freshness replay
+BENCHES ?= fanout pipeline media freshness replay counters
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile

@@ -15,4 +15,6 @@ async def open_sink(stores: Stores, source: KafkaSource, generation: int) -> Cou
     return CounterSink(redis, topic_ids, generation=generation, buckets=stores.settings.buckets)
 
 
-GROUP = Group(VIEW, open_sink)
+BATCH_EVENTS = 4000
+"""Each batch moves the fences of every bucket: larger ones pay for that when there is much to do."""
+GROUP = Group(VIEW, open_sink, batch_events=BATCH_EVENTS)

@@ -21,6 +21,11 @@ class Retry:
         self._stores = stores
         self._key = key
 
+    @property
+    def is_keyed(self) -> bool:
+        """Whether the request brought a key."""
+        return self._key is not None
+
     async def claim(self, owner: str, *request: str, proposed_id: int | None = None, at: int | None = None) -> Claim:
         """The id and event time of ``owner``'s ``request``: new ones, or those of its first try.
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from jobs import cli_accounts, cli_dlq, cli_log, cli_views
+from jobs import cli_accounts, cli_dlq, cli_log, cli_spam, cli_views
 
 if TYPE_CHECKING:
     from jobs.services.stack import Stack
@@ -26,7 +26,7 @@ cli_views.register(app)
 app.add_typer(cli_dlq.dlq, name="dlq")
 app.add_typer(cli_accounts.accounts, name="accounts")
 
-BENCHES = ("fanout", "pipeline", "media", "freshness", "replay")
+BENCHES = ("fanout", "pipeline", "media", "freshness", "replay", "counters")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done and do nothing.")]
@@ -132,6 +132,7 @@ def provision(dry_run: DryRun = False) -> None:
 schemas = typer.Typer(help="The schemas of the events.", no_args_is_help=True)
 app.add_typer(schemas, name="schemas")
 app.add_typer(cli_log.app)
+app.add_typer(cli_spam.app)
 
 
 @schemas.command("check")
@@ -242,6 +243,7 @@ def verify(
 def bench(
     name: Annotated[str, typer.Argument(help=", ".join(BENCHES))],
     as_json: AsJson = False,
+    event: Annotated[str, typer.Option(help="post or like: which events go through the pipeline.")] = "post",
 ) -> None:
     """Measure one figure beside its yardstick, in the same run; each is ``run`` of a module ``jobs/bench_NAME.py``."""
     from importlib import import_module
@@ -250,8 +252,10 @@ def bench(
 
     if name not in BENCHES:
         _fail(f"there is no bench {name}; there are {', '.join(BENCHES)}")
+    if event not in ("post", "like") or (event == "like" and name != "pipeline"):
+        _fail("--event is post or like, and goes with the bench pipeline")
     try:
-        report: dict[str, Any] = import_module(f"jobs.bench_{name}").run()
+        report: dict[str, Any] = import_module(f"jobs.bench_{name}{'_likes' if event == 'like' else ''}").run()
     except StoreAway as error:
         _fail(f"{error}: `shutterlog up --services-only` starts what a bench needs")
     if as_json:

@@ -95,14 +95,13 @@ class CounterSink:
         position = dict(begun)
         drafts: list[list[bytes]] = [[] for _ in range(self._count)]
         for write in writes:
-            mark = write.mark
-            draft = drafts[bucket_of(write.of, self._count)]
-            if len(draft) >= CALL_WRITES:
+            tp, offset = write.mark
+            bucket = bucket_of(write.of, self._count)
+            if len(drafts[bucket]) >= CALL_WRITES:
                 await self._call(drafts, {tp: Span(begun[tp], position[tp]) for tp in spans})
                 drafts, begun = [[] for _ in range(self._count)], dict(position)
-                draft = drafts[bucket_of(write.of, self._count)]
-            draft.append(_words(write, index[mark.tp]))
-            position[mark.tp] = mark.offset
+            drafts[bucket].append(_words(write, index[tp], offset))
+            position[tp] = offset
         await self._call(drafts, {tp: Span(begun[tp], span.last) for tp, span in spans.items()})
 
     async def _call(self, drafts: Sequence[Sequence[bytes]], spans: Spans) -> None:
@@ -123,11 +122,11 @@ class CounterSink:
             raise FenceBehind(await self.fences(spans))
 
 
-def _words(write: CounterWrite, i: int) -> bytes:
-    offset, of = write.mark.offset, str(write.of)
-    if isinstance(write, CountMember):
-        which = "M" if write.stands else "m"
-        return packed((which, i, offset, name_of(write.kind, write.of), of, str(write.member)))
+def _words(write: CounterWrite, i: int, offset: int) -> bytes:
+    of = str(write.of)
+    if type(write) is CountMember:
+        name = f"{KINDS[write.kind]}:{of}"
+        return _encode(("M" if write.stands else "m", i, offset, name, of, str(write.member)))
     if isinstance(write, CountComment | UncountComment):
         which = "C" if isinstance(write, CountComment) else "D"
         return packed((which, i, offset, of, str(write.comment), str(write.parent)))

@@ -112,6 +112,12 @@ class Settings(BaseSettings):
     """Writes in a row by one person before they have to wait."""
     write_per_second: float = 10.0
 
+    comment_burst: int = 20
+    """Comments in a row by one person before they have to wait."""
+    comment_per_second: float = 20 / 60
+    repeat_seconds: float = 600.0
+    """How long the same person may not say the same again."""
+
     node_id: int = Field(default=0, ge=0, lt=1024)
     """Distinguishes the gateways that make Snowflakes; two live gateways never share one."""
 

@@ -78,10 +78,11 @@ def project(batch: Sequence[Record]) -> list[CounterWrite]:
     """One write for each event that counts."""
     writes: list[CounterWrite] = []
     for tp, offset, _, event in batch:
+        if type(event) is PostLiked or type(event) is PostUnliked:  # most of what happens: asked first, and cheaply
+            stands = type(event) is PostLiked
+            writes.append(CountMember(Mark(tp, offset), LIKES, event.post_id, event.actor_id, stands))
+            continue
         match event:
-            case PostLiked() | PostUnliked():
-                stands = isinstance(event, PostLiked)
-                writes.append(CountMember(Mark(tp, offset), LIKES, event.post_id, event.actor_id, stands))
             case CommentAdded():
                 writes.append(CountComment(Mark(tp, offset), event.post_id, event.comment_id, event.parent_id))
             case CommentDeleted():

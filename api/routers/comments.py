@@ -6,7 +6,7 @@ import asyncio
 
 from fastapi import APIRouter
 
-from api import naming
+from api import commenting, naming
 from api.bodies import CommentDraft
 from api.consistency import Fresh
 from api.cursors import Cursor, Limit, to_cursor
@@ -31,6 +31,7 @@ from sinks.comments import CommentPlace, CommentRow
 from sinks.posts import PostRow
 from sinks.sealing import seal
 from streams.rules import may_meet
+from streams.spam import score
 
 PINNED_AT_MOST = 3
 router = APIRouter(prefix="/api/v1", tags=["comments"])
@@ -52,6 +53,7 @@ async def comment(
     said = await naming.read(stores, me.user_id, body.text)
     key = await key_of(stores, me.user_id)
     claim = await retry.claim(str(me.user_id), "comments", post_id, body.parent_id or "", body.text)
+    await commenting.check(stores, me.user_id, post.post_id, body.text, claim, keyed=retry.is_keyed)
     event = CommentAdded(
         **log.by(me.user_id, event_id=claim.id, at=claim.at),
         comment_id=claim.id,
@@ -62,6 +64,7 @@ async def comment(
         text=seal(key, me.user_id, body.text),
         mentions=said.mentions,
         hashtags=said.hashtags,
+        spam=score(body.text),
     )
     await log.say(event)
     row = CommentRow(

@@ -208,3 +208,35 @@ async def test_comments_name_people_and_tags(gateway: Gateway) -> None:
     await gateway.catch_up()
     (shown,) = (await listed(gateway, f"posts/{post_id}/comments"))["items"]
     assert [person["name"] for person in shown["mentions"]] == ["Ada"]
+
+
+async def test_too_many_comments_have_to_wait(gateway: Gateway) -> None:
+    ada = await gateway.person()
+    post_id = await published(gateway, ada)
+    answers = [await ask(gateway, post_id, ada, f"comment {n}") for n in range(21)]
+    assert [answer.status_code for answer in answers] == [201] * 20 + [429]
+    assert kind(answers[-1]) == (429, "too-many-comments")
+    assert 1 <= int(answers[-1].headers["retry-after"]) <= 3
+
+
+async def test_the_same_again_and_floods_of_links_are_refused(gateway: Gateway) -> None:
+    ada = await gateway.person()
+    post_id, other = await published(gateway, ada), await published(gateway, ada)
+    first = "Come and see my pictures, all of them!"
+    headers = ada.headers | {"Idempotency-Key": "said"}
+    path = f"/api/v1/posts/{post_id}/comments"
+    said = await gateway.client.post(path, json={"text": first}, headers=headers)
+    assert said.status_code == 201
+    for where, text in ((post_id, first), (other, "come and see my PICTURES; all of them")):
+        answer = await ask(gateway, where, ada, text)
+        assert (kind(answer), int(answer.headers["retry-after"]) > 60) == ((429, "comment-repeated"), True)
+    again = await gateway.client.post(path, json={"text": first}, headers=headers)
+    assert (again.status_code, again.json()["id"]) == (201, said.json()["id"]), "a retry is no repetition"
+    refused = await gateway.client.post(path, json={"text": first}, headers=ada.headers | {"Idempotency-Key": "new"})
+    tried = await gateway.client.post(path, json={"text": first}, headers=ada.headers | {"Idempotency-Key": "new"})
+    assert kind(refused) == kind(tried) == (429, "comment-repeated"), "a retry of what was refused is refused"
+    for where in (post_id, other):
+        assert (await ask(gateway, where, ada, "Wow")).status_code == 201
+    assert kind(await ask(gateway, other, ada, "a.com b.com c.com d.com")) == (422, "too-many-links")
+    event = next(event for event in reversed(gateway.said) if isinstance(event, CommentAdded))
+    assert 0 <= event.spam < 500
