@@ -90,7 +90,7 @@ class Log:
         return ConsumerCommits(member, self.settings)
 
     def records(self, *topics: str) -> list[Record]:
-        """All that is in ``topics``, in order within each partition."""
+        """All that is in ``topics``, by partition and offset: twice the same list, however it was fetched."""
         ends = {tp: end for tp, end in self.topics.ends().items() if tp.topic in topics and end >= 0}
         prefix = len(self.settings.topic_prefix)
         consumer = Consumer(
@@ -112,4 +112,4 @@ class Log:
                         del ends[tp]
         finally:
             consumer.close()
-        return read
+        return sorted(read, key=lambda record: (record.tp, record.offset))
