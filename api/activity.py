@@ -74,11 +74,15 @@ class Activity:
         facts = await self._stores.relations.facts(self._recipient_id, actors)
         return {actor for actor in actors if actor != self._recipient_id and not may_notify(facts, actor)}
 
+    async def standing_comments(self, comment_ids: Collection[int]) -> set[int]:
+        """Those of ``comment_ids`` that were not deleted, nor the comment that they reply to."""
+        return await self._stores.comments.standing(comment_ids)
+
     async def tied(self) -> set[int]:
         """Everybody whom this person blocks or mutes, or who blocks them."""
         return await self._stores.relations.tied(self._recipient_id)
 
-    async def _open(self, post_ids: Collection[int]) -> set[int]:
+    async def open_posts(self, post_ids: Collection[int]) -> set[int]:
         """Those of ``post_ids`` that this person may open."""
         rows = await self._stores.posts.by_ids(post_ids)
         facts = await self._stores.relations.facts(self._recipient_id, {row.author_id for row in rows.values()})
@@ -91,7 +95,7 @@ class Activity:
         posts = {group.post for group in asked if group.post and group.kind != UPLOAD_FAILED}
         ids = [group.group_id for group in asked]
         standing, open_posts = await asyncio.gather(
-            self._stores.notifications.standing(self._recipient_id, ids, self), self._open(posts)
+            self._stores.notifications.standing(self._recipient_id, ids, self), self.open_posts(posts)
         )
         return [
             Shown(group, stands)

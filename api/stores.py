@@ -34,6 +34,7 @@ from sinks.home_feed_watch import FEEDS, FeedWatch
 from sinks.idempotency import IdempotencyKeys, Submissions
 from sinks.likes import LikeReader
 from sinks.mail import Mailer
+from sinks.notice_tail import NoticeTail
 from sinks.notifications import NotificationReader
 from sinks.object_store import ObjectStore
 from sinks.person_keys import PersonKeys
@@ -92,6 +93,7 @@ class Stores:
     idempotency: IdempotencyKeys
     submissions: Submissions
     throttles: Throttles
+    notice_tail: NoticeTail
     topics: Topics
     snowflakes: SnowflakeMaker
     passwords: Passwords
@@ -162,6 +164,8 @@ async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
         await stack.enter_async_context(returning.at_work())
         outbox = Outbox(mailer)
         await stack.enter_async_context(outbox.at_work())
+        notice_tail = NoticeTail(settings)
+        stack.push_async_callback(notice_tail.stop)
         yield Stores(
             settings=settings,
             producer=producer,
@@ -183,6 +187,7 @@ async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
             ),
             idempotency=IdempotencyKeys(cassandra),
             submissions=Submissions(cassandra),
+            notice_tail=notice_tail,
             throttles=Throttles(redis, prefix=settings.topic_prefix, circuit=circuit),
             topics=topics,
             snowflakes=SnowflakeMaker(settings.node_id),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from sinks.cassandra import Cassandra, Row, in_chunks
@@ -71,6 +72,18 @@ class CommentReader:
         rows = await self._cassandra.execute(self._some, (post_id, parent_id, list(comment_ids)))
         found = {row.comment_id: _comment(row) for row in rows if _stands(row)}
         return [found[comment_id] for comment_id in comment_ids if comment_id in found]
+
+    async def standing(self, comment_ids: Collection[int]) -> set[int]:
+        """Those of ``comment_ids`` that stand, and whose comment does, where they are replies. Raises ``StoreAway``."""
+        places = [CommentPlace(*row) for row in await in_chunks(self._cassandra, self._place, comment_ids)]
+        branches: dict[tuple[int, int], set[int]] = {}
+        for place in places:
+            branches.setdefault((place.post_id, place.parent_id), set()).add(place.comment_id)
+            if place.parent_id:
+                branches.setdefault((place.post_id, 0), set()).add(place.parent_id)
+        answers = await asyncio.gather(*(self.some(*branch, sorted(ids)) for branch, ids in branches.items()))
+        stand = {row.comment_id for rows in answers for row in rows}
+        return {one.comment_id for one in places if one.comment_id in stand and one.parent_id in stand | {0}}
 
     async def pinned(self, post_id: int) -> list[CommentRow]:
         """The pinned comments of a post that stand, the one pinned last first. Raises ``StoreAway``."""

@@ -77,6 +77,9 @@ class Audience(Protocol):
     async def unwelcome(self, actors: Collection[int]) -> Collection[int]:
         """Those of ``actors`` of whom they may not. Raises ``StoreAway``."""
 
+    async def standing_comments(self, comment_ids: Collection[int]) -> Collection[int]:
+        """Those of ``comment_ids`` that were not deleted. Raises ``StoreAway``."""
+
     async def tied(self) -> Collection[int]:
         """Everybody of whom they may not for what stands between the two, and maybe more. Raises ``StoreAway``."""
 
@@ -161,9 +164,11 @@ class NotificationReader:
         large = {group_id: some for group_id, some in causes.items() if len(some) > WHOLE}
         actors = {row.actor_id for row in rows if row.group_id not in large}
         hidden = await audience.unwelcome(actors) if actors else ()
-        found = {group_id: _whole(some, hidden) for group_id, some in causes.items() if group_id not in large}
+        comments = {row.comment for row in rows if row.comment and row.group_id not in large}
+        said = await audience.standing_comments(comments) if comments else ()
+        found = {group_id: _whole(some, hidden, said) for group_id, some in causes.items() if group_id not in large}
         for group_id, some in large.items():
-            found[group_id] = await self._large(recipient_id, group_id, some[0].comment, audience)
+            found[group_id] = await self._large(recipient_id, group_id, any(row.comment for row in some), audience)
         return found
 
     async def _known(self, recipient_id: int, group_ids: Collection[int]) -> Mapping[int, GroupRow]:
@@ -173,12 +178,13 @@ class NotificationReader:
             rows += await self._cassandra.execute(self._groups, (recipient_id, distinct[start : start + 100]))
         return {row.group_id: GroupRow(*row) for row in rows}
 
-    async def _large(self, recipient_id: int, group_id: int, comment: int, audience: Audience) -> Standing:
+    async def _large(self, recipient_id: int, group_id: int, comments: bool, audience: Audience) -> Standing:
         """A group with more than ``WHOLE`` causes. Those with comments are read whole nevertheless: several may be of
         one actor, and fewer people comment than like."""
-        if comment:
+        if comments:
             rows = await self._cassandra.execute(self._all_causes, ([group_id], recipient_id))
-            return _whole(rows, await audience.unwelcome({row.actor_id for row in rows}))
+            said = await audience.standing_comments({row.comment for row in rows})
+            return _whole(rows, await audience.unwelcome({row.actor_id for row in rows}), said)
         (counted,) = await self._cassandra.execute(self._count, ([group_id], recipient_id))
         left_out = len(await self._actors(recipient_id, group_id, list(await audience.tied())))
         standing, newest = Standing(), list[Row]()
@@ -186,9 +192,9 @@ class NotificationReader:
         while len(newest) < ACTORS:
             recents = await self._cassandra.execute(self._recents, ([group_id], recipient_id, before, _RECENTS))
             hidden = await audience.unwelcome({row.actor_id for row in recents})
-            said = [row for row in recents if row.actor_id not in hidden]
-            now = await self._actors(recipient_id, group_id, [row.actor_id for row in said])
-            newest += [row for row in said if now.get(row.actor_id) == row.position]
+            welcome = [row for row in recents if row.actor_id not in hidden]
+            now = await self._actors(recipient_id, group_id, [row.actor_id for row in welcome])
+            newest += [row for row in welcome if now.get(row.actor_id) == row.position]
             if len(recents) < _RECENTS:
                 break
             before = recents[-1].position
@@ -206,8 +212,9 @@ class NotificationReader:
         return found
 
 
-def _whole(causes: Iterable[Row], hidden: Collection[int]) -> Standing:
+def _whole(causes: Iterable[Row], hidden: Collection[int], said: Collection[int]) -> Standing:
+    """``said``: the comments that stand."""
     standing = Standing()
-    shown = (row for row in causes if row.actor_id not in hidden)
+    shown = [row for row in causes if row.actor_id not in hidden and (not row.comment or row.comment in said)]
     standing.count(sorted(shown, key=lambda row: row.position, reverse=True))
     return standing

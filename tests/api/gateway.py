@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import httpx
 from argon2 import PasswordHasher
+from fastapi import FastAPI
 from PIL import Image
 
 from api.app import create_app
@@ -81,8 +82,11 @@ class Person(NamedTuple):
 class Gateway:
     """The gateway, its client and its views."""
 
-    def __init__(self, settings: Settings, client: httpx.AsyncClient, stores: Stores, listener: Listener) -> None:
+    def __init__(
+        self, settings: Settings, app: FastAPI, client: httpx.AsyncClient, stores: Stores, listener: Listener
+    ) -> None:
         self.settings = settings
+        self.app = app
         self.client = client
         self.stores = stores
         self.listener = listener
@@ -202,4 +206,4 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         async with app.router.lifespan_context(app):
             transport = httpx.ASGITransport(app, raise_app_exceptions=False)
             async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
-                yield Gateway(settings, client, opened[0], listener)
+                yield Gateway(settings, app, client, opened[0], listener)

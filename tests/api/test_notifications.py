@@ -163,6 +163,30 @@ async def test_only_what_one_wants_to_be_told(gateway: Gateway) -> None:
         assert (await gateway.client.patch(route, json=body, headers=ada.headers)).status_code == 422
 
 
+async def test_a_comment_that_is_deleted_tells_nobody(gateway: Gateway) -> None:
+    ada, bob, cam = [await gateway.person(name) for name in ("Ada", "Bob", "Cam")]
+    post_id = await published(gateway, ada)
+    route = f"/api/v1/posts/{post_id}/comments"
+    said = []
+    for text in ("first", f"second, @{cam.username}"):
+        answer = await gateway.client.post(route, json={"text": text}, headers=bob.headers)
+        assert answer.status_code == 201, answer.text
+        said.append(answer.json()["id"])
+    await gateway.catch_up()
+    assert brief(await told(gateway, ada)) == [("comment", 1, ["Bob"], False)]
+    (mention,) = (await told(gateway, cam))["items"]
+    assert (mention["kind"], mention["comment_id"], mention["text"]) == ("mention", said[1], "Bob mentioned you.")
+    answer = await gateway.client.post(route, json={"text": "yes", "parent_id": said[1]}, headers=cam.headers)
+    await gateway.catch_up()
+    assert brief(await told(gateway, bob)) == [("reply", 1, ["Cam"], False)]
+    assert brief(await told(gateway, ada)) == [("comment", 2, ["Cam", "Bob"], False)]
+    # With a comment go its replies, and the mentions in it.
+    assert (await gateway.client.delete(f"/api/v1/comments/{said[1]}", headers=ada.headers)).status_code < 300
+    await gateway.catch_up()
+    assert brief(await told(gateway, ada)) == [("comment", 1, ["Bob"], False)]
+    assert brief(await told(gateway, bob)) == brief(await told(gateway, cam)) == []
+
+
 async def test_blocked_and_muted_people_notify_nobody(gateway: Gateway) -> None:
     ada = await gateway.person("Ada")
     fans = [await gateway.person(name) for name in ("Bob", "Cam", "Dan", "Eve")]

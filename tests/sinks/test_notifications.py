@@ -63,6 +63,9 @@ async def test_what_stands_is_counted_exactly(
         async def unwelcome(self, actors: Collection[int]) -> set[int]:
             return self.hidden.intersection(actors)
 
+        async def standing_comments(self, comment_ids: Collection[int]) -> set[int]:
+            return set(comment_ids)
+
         async def tied(self) -> set[int]:
             return self.hidden
 
