@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from api.envelope import Envelope
-from api.problems import MEDIA_TYPE, ProblemDetails, add_problem_answers
+from api.problems import MEDIA_TYPE, ProblemDetails, add_problem_answers, problems
 from api.routers import (
     accounts,
     comments,
@@ -113,9 +113,11 @@ def _describe(app: FastAPI) -> None:
         schemas["ProblemDetails"] = ProblemDetails.model_json_schema()
         for name in ("HTTPValidationError", "ValidationError"):
             schemas.pop(name, None)
-        for path in document["paths"].values():
+        for address, path in document["paths"].items():
             for method, operation in path.items():
                 answers = operation["responses"]
+                if method == "get" and address.startswith("/api/"):  # strangers read so often and no oftener
+                    answers |= {"429": problems(429)[429]} | answers
                 for status, answer in answers.items():
                     answer.setdefault("headers", {}).update(_headers(method, status, operation["tags"]))
                 if "application/json" in answers.get("422", {}).get("content", {}):

@@ -2,26 +2,51 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from api.access_tokens import AccessTokenInvalid, Person
 from api.problems import Problem
 from api.stores import Opened
-from sinks.throttles import Allowance
+from sinks.throttles import Allowance, Spent
 from streams.accounts import ROLES
 
 _bearer = HTTPBearer(auto_error=False, description="The `access_token` of POST /api/v1/sessions.")
 
 
+def limit_headers(route_class: str, allowance: Allowance, spent: Spent) -> dict[str, str]:
+    """What an answer says of the limit that the request counted against, in the fields that clients know: how many in a
+    row, how many are left, and in how many seconds all of them will be again."""
+    window = math.ceil(allowance.burst / allowance.per_second)
+    reset = math.ceil((allowance.burst - spent.left) / allowance.per_second)
+    return {
+        "RateLimit-Policy": f'"{route_class}";q={allowance.burst};w={window}',
+        "RateLimit-Limit": str(allowance.burst),
+        "RateLimit-Remaining": str(spent.left),
+        "RateLimit-Reset": str(reset),
+    }
+
+
 async def _visitor(
-    request: Request, given: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)], stores: Opened
+    request: Request,
+    response: Response,
+    given: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+    stores: Opened,
 ) -> Person | None:
     if given is None:
         if "authorization" in request.headers:
             raise Problem(401, "invalid-token", "Send the token as `Authorization: Bearer <access token>`.")
+        settings = stores.settings
+        allowance = Allowance(settings.stranger_read_burst, settings.stranger_read_per_second)
+        spent = stores.throttles.spend_here(f"reads:{address_of(request)}", allowance)
+        headers = limit_headers("reads", allowance, spent)
+        if spent.wait:
+            detail = "Too many requests come from your address. Log in, or wait a moment."
+            raise Problem(429, "too-many-reads", detail, retry_after=spent.wait, headers=headers)
+        response.headers.update(headers)
         return None
     try:
         person = stores.access_tokens.read(given.credentials)
@@ -48,14 +73,17 @@ Reader = Annotated[Person, Depends(_reader)]
 """A person who is logged in."""
 
 
-async def _writer(reader: Reader, stores: Opened) -> Person:
+async def _writer(reader: Reader, response: Response, stores: Opened) -> Person:
     settings = stores.settings
     allowance = Allowance(settings.write_burst, settings.write_per_second)
     # Without Redis this gateway counts alone: a limit that failed open would be none just when it is needed, and one
     # that refused would make Redis a part of every write.
-    wait = await stores.throttles.take(f"writes:{reader.user_id}", allowance)
-    if wait:
-        raise Problem(429, "too-many-writes", "You write faster than is allowed. Wait a moment.", retry_after=wait)
+    spent = await stores.throttles.spend(f"writes:{reader.user_id}", allowance)
+    headers = limit_headers("writes", allowance, spent)
+    if spent.wait:
+        detail = "You write faster than is allowed. Wait a moment."
+        raise Problem(429, "too-many-writes", detail, retry_after=spent.wait, headers=headers)
+    response.headers.update(headers)
     return reader
 
 

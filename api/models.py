@@ -47,6 +47,7 @@ _POST = {
     "tagged": [_PERSON],
     "hashtags": ["dusk"],
     "place": "London",
+    "liked_by_followed": [],
     "comment_count": 7,
     "share_count": 2,
     "saved_by_me": False,
@@ -208,6 +209,9 @@ class Post(BaseModel):
     place: str
     like_count: int | None = Field(description="How many like it; null for a moment in which nobody can say.")
     liked_by_me: bool | None = Field(description="Whether you do; null together with `like_count`.")
+    liked_by_followed: list[Person] = Field(
+        default=[], description="On a post's own page: up to three of those whom you follow who like it."
+    )
     comment_count: int | None = Field(description="Comments and replies; null together with `like_count`.")
     share_count: int | None = Field(description="How many shared it; null together with `like_count`.")
     saved_by_me: bool | None = Field(description="Whether you keep it; null together with `like_count`.")

@@ -18,6 +18,8 @@ from sinks.posts import MediaRow, PostRow
 from sinks.sealing import Unreadable, unseal
 from streams.rules import in_feed, in_list, is_public, may_meet, met, status_of
 
+_FOLLOWED_LOOKED_AT, _FOLLOWED_NAMED = 1000, 3
+
 
 def moment(at_ms: int | None) -> datetime | None:
     """A time as JSON shows it."""
@@ -124,6 +126,15 @@ class Presenter:
             )
             for post in posts
         }
+
+    async def liked_by_followed(self, viewer_id: int, post_id: int) -> list[models.Person]:
+        """A few of those whom the viewer follows who like the post, by id; of their first 1,000, which is enough to
+        name some."""
+        following = await self._stores.follows.following(viewer_id, 0, _FOLLOWED_LOOKED_AT)
+        if not following:
+            return []
+        found = await self._stores.likes.among(post_id, following, 2 * _FOLLOWED_NAMED)
+        return list((await self._named(viewer_id, found)).values())[:_FOLLOWED_NAMED]
 
     async def _named(self, viewer_id: int | None, user_ids: Collection[int]) -> dict[int, models.Person]:
         """Those of ``user_ids`` whom the viewer may know of; most posts name nobody, and nothing is asked then."""

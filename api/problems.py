@@ -28,9 +28,18 @@ class Problem(HTTPException):
     """An error answer. ``kind`` is stable for machines, ``detail`` tells the person or the client what to do."""
 
     def __init__(
-        self, status: int, kind: str, detail: str, *, retry_after: float | None = None, **extensions: object
+        self,
+        status: int,
+        kind: str,
+        detail: str,
+        *,
+        retry_after: float | None = None,
+        headers: Mapping[str, str] | None = None,
+        **extensions: object,
     ) -> None:
-        headers = {} if retry_after is None else {"Retry-After": str(max(1, math.ceil(retry_after)))}
+        headers = dict(headers or {})
+        if retry_after is not None:
+            headers["Retry-After"] = str(max(1, math.ceil(retry_after)))
         if status == HTTPStatus.UNAUTHORIZED:
             headers["WWW-Authenticate"] = "Bearer"
         super().__init__(status, detail, headers)

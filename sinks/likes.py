@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sinks.cassandra import Cassandra
+from collections.abc import Collection
+
+from sinks.cassandra import KEYS_IN, Cassandra
 from sinks.view_tables import table_name
 
 
@@ -12,7 +14,15 @@ class LikeReader:
     def __init__(self, cassandra: Cassandra, generation: int = 1) -> None:
         self._cassandra = cassandra
         likes = table_name("likes", generation)
+        self._some = f"SELECT user_id FROM {likes} WHERE post_id = ? AND user_id IN ? LIMIT ?"  # noqa: S608
         self._likers = f"SELECT user_id FROM {likes} WHERE post_id = ? AND user_id > ? LIMIT ?"  # noqa: S608
+
+    async def among(self, post_id: int, user_ids: Collection[int], limit: int) -> list[int]:
+        """Up to ``limit`` of ``user_ids`` who like ``post_id``, by id. Raises ``StoreAway``."""
+        asked = sorted(user_ids)
+        chunks = [asked[n : n + KEYS_IN] for n in range(0, len(asked), KEYS_IN)]
+        answers = await self._cassandra.execute_each((self._some, (post_id, chunk, limit)) for chunk in chunks)
+        return [row.user_id for rows in answers for row in rows][:limit]
 
     async def likers(self, post_id: int, after: int, limit: int) -> list[int]:
         """The first ``limit`` ids above ``after`` of those who like ``post_id``. Raises ``StoreAway``."""

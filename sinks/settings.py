@@ -111,6 +111,9 @@ class Settings(BaseSettings):
     write_burst: int = 300
     """Writes in a row by one person before they have to wait."""
     write_per_second: float = 10.0
+    stranger_read_burst: int = 1200
+    """Reads in a row from one address without a token before they have to wait, at each gateway."""
+    stranger_read_per_second: float = 100.0
 
     comment_burst: int = 20
     """Comments in a row by one person before they have to wait."""

@@ -26,6 +26,13 @@ class Allowance(NamedTuple):
     per_second: float
 
 
+class Spent(NamedTuple):
+    """What came of taking a token: ``wait`` is 0, or the seconds until there is one; ``left`` whole tokens."""
+
+    wait: float
+    left: int
+
+
 class Throttles:
     """Buckets by name."""
 
@@ -38,12 +45,20 @@ class Throttles:
 
     async def take(self, bucket: str, allowance: Allowance) -> float:
         """Take one token; 0, or the seconds until there is one."""
+        return (await self.spend(bucket, allowance)).wait
+
+    async def spend(self, bucket: str, allowance: Allowance) -> Spent:
+        """Take one token, and say what is left."""
         try:
             async with self._circuit.reaching():
-                wait = await self._take(keys=[self._key(bucket)], args=[allowance.burst, allowance.per_second])
+                wait, left = await self._take(keys=[self._key(bucket)], args=[allowance.burst, allowance.per_second])
         except StoreAway:
-            return self._own.take(bucket, allowance)
-        return int(wait) / 1000
+            return self._own.spend(bucket, allowance)
+        return Spent(int(wait) / 1000, int(left))
+
+    def spend_here(self, bucket: str, allowance: Allowance) -> Spent:
+        """The same in this process alone: for what happens so often that a round trip for each would be felt."""
+        return self._own.spend(bucket, allowance)
 
     async def forgive(self, bucket: str) -> None:
         """Fill the bucket again."""
@@ -67,6 +82,10 @@ class OwnBuckets:
 
     def take(self, bucket: str, allowance: Allowance) -> float:
         """Take one token; 0, or the seconds until there is one."""
+        return self.spend(bucket, allowance).wait
+
+    def spend(self, bucket: str, allowance: Allowance) -> Spent:
+        """Take one token, and say what is left."""
         now = self._clock()
         tokens, at = self._held.get(bucket, (float(allowance.burst), now))
         tokens = min(float(allowance.burst), tokens + (now - at) * allowance.per_second)
@@ -79,7 +98,7 @@ class OwnBuckets:
         self._held.move_to_end(bucket)
         if len(self._held) > _REMEMBERED:
             self._held.popitem(last=False)
-        return wait
+        return Spent(wait, int(tokens))
 
     def forgive(self, bucket: str) -> None:
         """Fill the bucket again."""

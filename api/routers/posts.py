@@ -86,10 +86,16 @@ async def get_post(post_id: IdPath, visitor: Visitor, stores: Opened, fresh: Fre
     asked = id_of(post_id, "post")
     viewer_id = visitor.user_id if visitor else None
     counted, _ = await asyncio.gather(
-        fresh.reach_counts(viewer_id or 0), fresh.reach(viewer_id or 0, "posts", "accounts", "follows")
+        fresh.reach_counts(viewer_id or 0), fresh.reach(viewer_id or 0, "posts", "accounts", "follows", "likes")
     )
     row = await open_post(stores, asked, viewer_id)
-    return (await Presenter(stores).posts(viewer_id, [row], counted))[asked]
+    presenter = Presenter(stores)
+    if viewer_id is None:
+        return (await presenter.posts(viewer_id, [row], counted))[asked]
+    shown, followed = await asyncio.gather(
+        presenter.posts(viewer_id, [row], counted), presenter.liked_by_followed(viewer_id, asked)
+    )
+    return shown[asked].model_copy(update={"liked_by_followed": followed})
 
 
 @router.patch("/posts/{post_id}", responses=problems(400, 401, 403, 404, 413, 415, 422, 429, 503))

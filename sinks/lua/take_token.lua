@@ -1,5 +1,5 @@
 -- Takes one token out of the bucket KEYS[1], which holds ARGV[1] at most and gains ARGV[2] a second.
--- Answers 0, or the milliseconds to wait until there is one.
+-- Answers 0, or the milliseconds to wait until there is one, and how many are left.
 local capacity, rate = tonumber(ARGV[1]), tonumber(ARGV[2])
 local now = redis.call('TIME')
 local ms = now[1] * 1000 + math.floor(now[2] / 1000)
@@ -16,4 +16,4 @@ else
 end
 redis.call('HSET', KEYS[1], 'tokens', tostring(tokens), 'ms', ms)
 redis.call('PEXPIRE', KEYS[1], math.ceil(capacity * 1000 / rate) + 1000)
-return wait
+return {wait, math.floor(tokens)}

@@ -133,3 +133,41 @@ async def test_no_number_is_better_than_a_wrong_one(gateway: Gateway) -> None:
     await gateway.rebuild()
     await counted(gateway)
     assert await seen(gateway, post_id, bob) == (1, True)
+
+
+async def test_a_post_says_who_of_those_one_follows_likes_it(gateway: Gateway) -> None:
+    ada, bob, eve, dan = [await gateway.person(name) for name in ("Ada", "Bob", "Eve", "Dan")]
+    post_id = await published(gateway, ada)
+    for friend in (bob, dan):
+        await gateway.client.put(f"/api/v1/users/{friend.id}/follow", headers=ada.headers)
+    for fan in (bob, eve):
+        await gateway.client.post(f"/api/v1/posts/{post_id}/like", headers=fan.headers)
+    await gateway.catch_up()
+    for who, expected in ((ada, ["Bob"]), (bob, []), (None, [])):
+        answer = await gateway.client.get(f"/api/v1/posts/{post_id}", headers=who.headers if who else {})
+        assert [person["name"] for person in answer.json()["liked_by_followed"]] == expected
+    await gateway.client.delete(f"/api/v1/posts/{post_id}/like", headers=bob.headers)
+    await gateway.catch_up()
+    assert (await gateway.client.get(f"/api/v1/posts/{post_id}", headers=ada.headers)).json()["liked_by_followed"] == []
+
+
+async def test_answers_say_how_much_is_left_of_the_limit(gateway: Gateway) -> None:
+    ada = await gateway.person()
+    post_id = await published(gateway, ada)
+    path = f"/api/v1/posts/{post_id}/like"
+    left = []
+    for _ in range(2):
+        answer = await gateway.client.post(path, headers=ada.headers)
+        limit = str(gateway.settings.write_burst)
+        assert answer.headers["ratelimit-limit"] == limit
+        assert answer.headers["ratelimit-policy"].startswith(f'"writes";q={limit};w=')
+        left.append(int(answer.headers["ratelimit-remaining"]))
+        assert int(answer.headers["ratelimit-reset"]) > 0
+    assert left[1] == left[0] - 1
+    while (answer := await gateway.client.post(path, headers=ada.headers)).status_code == 200:
+        left.append(int(answer.headers["ratelimit-remaining"]))
+    assert (answer.status_code, left[-1]) == (429, 0)
+    assert (answer.headers["ratelimit-remaining"], int(answer.headers["retry-after"]) > 0) == ("0", True)
+    stranger = await gateway.client.get(f"/api/v1/posts/{post_id}")
+    assert stranger.headers["ratelimit-policy"] == '"reads";q=1200;w=12'
+    assert int(stranger.headers["ratelimit-remaining"]) < 1200
