@@ -14,6 +14,7 @@ from agents import (
     notifications,
     posts,
     publisher,
+    saga,
     saves,
     user_posts,
 )
@@ -21,6 +22,6 @@ from agents.group import Group
 
 _MODULES = (
     *(accounts, follows, posts, user_posts, notifications, home_feed, likes, comments, saves, counters),
-    *(media, publisher, notices),
+    *(media, publisher, notices, saga),
 )
 GROUPS: dict[str, Group] = {module.GROUP.name: module.GROUP for module in _MODULES}

@@ -12,6 +12,7 @@ from api.envelope import Envelope
 from api.problems import MEDIA_TYPE, ProblemDetails, add_problem_answers, problems
 from api.routers import (
     accounts,
+    blocks,
     comments,
     emails,
     feed,
@@ -25,30 +26,15 @@ from api.routers import (
     own_account,
     posts,
     registry,
+    requests,
     saves,
     sessions,
 )
 from api.stores import Stores, open_stores
 from sinks.settings import Settings
 
-_ROUTERS = (
-    accounts,
-    own_account,
-    emails,
-    sessions,
-    graph,
-    media,
-    posts,
-    likes,
-    comments,
-    saves,
-    feed,
-    notifications,
-    live,
-    files,
-    registry,
-    health,
-)
+_PEOPLE = (accounts, own_account, emails, sessions, graph, requests, blocks)
+ROUTERS = (*_PEOPLE, media, posts, likes, comments, saves, feed, notifications, live, files, registry, health)
 _ABOUT = """
 Writes go to the log and are answered once it has them; what you read are views that follow it closely. A write answers
 a `Consistency-Token`: send it with a read, and the read includes that write.
@@ -78,7 +64,7 @@ def create_app(
     )
     app.add_middleware(Envelope, https=(settings.public_url or "").startswith("https://"))
     add_problem_answers(app)
-    for module in _ROUTERS:
+    for module in ROUTERS:
         app.include_router(module.router)
     _describe(app)
     return app

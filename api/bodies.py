@@ -156,6 +156,13 @@ class PasswordReset(EmailToken):
     new_password: Password
 
 
+class PrivacyChange(_Given):
+    """Whether only approved followers see one's posts. Going public approves every request that waits."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"private": True}})
+    private: bool
+
+
 class PostDraft(_Given):
     """A post to be made."""
 

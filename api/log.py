@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import Depends, Request, Response
@@ -39,6 +40,12 @@ class Log:
         """Append ``event``; returns its consistency token once the broker has acknowledged. Raises ``StoreAway``."""
         tp, offset = await self._stores.producer.produce(event)
         token = consistency.format({tp: offset})
+        self._response.headers[HEADER] = token
+        return token
+
+    async def say_together(self, events: Sequence[Event]) -> str:
+        """Append ``events``, all or none; as ``say`` otherwise."""
+        token = consistency.format(dict(await self._stores.transactions.say(events)))
         self._response.headers[HEADER] = token
         return token
 

@@ -26,7 +26,13 @@ _PICTURE = {
     "blurhash": "LEHV6nWB2yk8pyo0adR*.7kCMdnj",
     "average_color": "#6b7f8a",
     "renditions": [
-        {"name": 1080, "width": 1080, "height": 810, "bytes": 182_044, "url": "https://…/media/r/ab/ab12….jpg"}
+        {
+            "name": 1080,
+            "width": 1080,
+            "height": 810,
+            "bytes": 182_044,
+            "url": "https://…/media/r/ab/ab12….jpg?for=public&expires=…&signature=…",
+        }
     ],
 }
 _POST = {
@@ -109,6 +115,15 @@ class Person(BaseModel):
     verified: bool = Field(default=False, description="Whether it is known that they are who they say they are.")
 
 
+class Ties(BaseModel):
+    """What you have to do with somebody."""
+
+    follow: bool = Field(description="Whether you follow them.")
+    requested: bool = Field(description="Whether you asked to, and wait.")
+    mute: bool
+    followed_by: bool = Field(description="Whether they follow you.")
+
+
 class Profile(Person):
     """A person's page."""
 
@@ -119,8 +134,11 @@ class Profile(Person):
             "links": ["https://engines.example"],
             "picture": _PICTURE,
             "registered_at": "2026-01-02T03:04:05.678Z",
+            "private": False,
             "followers": 12,
             "following": 7,
+            "posts": 31,
+            "you": {"follow": True, "requested": False, "mute": False, "followed_by": False},
         }
     )
 
@@ -128,8 +146,11 @@ class Profile(Person):
     links: list[str] = Field(default=[], description="Web addresses of their own choice: nobody has checked them.")
     picture: Picture | None = None
     registered_at: datetime
+    private: bool = Field(description="Whether only approved followers see the posts.")
     followers: int
     following: int
+    posts: int = Field(description="Published and not deleted.")
+    you: Ties | None = Field(description="What you have to do with this person; null for yourself and strangers.")
 
 
 class People(BaseModel):
@@ -142,12 +163,48 @@ class People(BaseModel):
 
 
 class Follow(BaseModel):
-    """Whether you follow this person, from now on."""
+    """Whether you follow this person, from now on, or have asked to."""
 
-    model_config = _example({"user_id": "1000000000000000001", "following": True})
+    model_config = _example({"user_id": "1000000000000000001", "following": True, "requested": False})
 
     user_id: Id
     following: bool
+    requested: bool = Field(default=False, description="The account is private: you follow once they approve.")
+
+
+class Follower(BaseModel):
+    """Whether this person follows you, from now on."""
+
+    model_config = _example({"user_id": "1000000000000000001", "follows_you": True})
+
+    user_id: Id
+    follows_you: bool
+
+
+class Block(BaseModel):
+    """Whether you block this person, from now on."""
+
+    model_config = _example({"user_id": "1000000000000000001", "blocked": True})
+
+    user_id: Id
+    blocked: bool
+
+
+class Mute(BaseModel):
+    """Whether you mute this person, from now on."""
+
+    model_config = _example({"user_id": "1000000000000000001", "muted": True})
+
+    user_id: Id
+    muted: bool
+
+
+class Privacy(BaseModel):
+    """Whether you are private, from now on."""
+
+    model_config = _example({"private": True})
+
+    private: bool
 
 
 class Media(BaseModel):
@@ -171,7 +228,7 @@ class Rendition(BaseModel):
     width: int
     height: int
     bytes: int
-    url: str = Field(description="Never changes its content: cache it for ever.")
+    url: str = Field(description="Signed; it expires. What it names never changes: keep it as long as you need it.")
 
 
 class Picture(BaseModel):

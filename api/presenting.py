@@ -6,8 +6,10 @@ import asyncio
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 
 from api import models
+from api.media_urls import MediaUrls
 from api.stores import Stores
 from schemas.events import RenderedMedia
 from sinks.accounts import AccountRow
@@ -16,7 +18,7 @@ from sinks.counters_reader import PostCounts
 from sinks.errors import StoreAway
 from sinks.posts import MediaRow, PostRow
 from sinks.sealing import Unreadable, unseal
-from streams.rules import in_feed, in_list, is_public, may_meet, met, status_of
+from streams.rules import Facts, in_feed, in_list, is_public, keeps_pictures, may_meet, met, status_of
 
 _FOLLOWED_LOOKED_AT, _FOLLOWED_NAMED = 1000, 3
 
@@ -46,6 +48,7 @@ class Presenter:
         base = settings.public_url or f"http://{settings.api_host}:{settings.api_port}"
         self._media_url = f"{base.rstrip('/')}/media/"
         self._posts_url = f"{base.rstrip('/')}/api/v1/posts/"
+        self._media_urls = MediaUrls(stores.settings)
 
     async def people(self, viewer_id: int | None, user_ids: Collection[int]) -> dict[int, models.Person]:
         """Those of ``user_ids`` whom the viewer may know of, with empty names where the account is not known."""
@@ -54,33 +57,62 @@ class Presenter:
         )
         return {user_id: _person(user_id, accounts.get(user_id), keys) for user_id in met(facts, user_ids)}
 
-    async def profile(self, user_id: int, near: bool = True) -> models.Profile | None:
-        """A person's page; None where there is no such account. ``near``: the home feed in Redis may be asked."""
-        (accounts, keys), (followers, following) = await asyncio.gather(
-            self._accounts([user_id]), self._follow_counts(user_id, near)
+    async def blocked(self, viewer_id: int, user_ids: Collection[int]) -> dict[int, models.Person]:
+        """Those of ``user_ids`` whom the viewer blocks and who do not block back: whoever does is not there for them,
+        and comes without a name, so that they can be unblocked."""
+        (accounts, keys), facts = await asyncio.gather(
+            self._accounts(user_ids), self._stores.relations.facts(viewer_id, user_ids)
+        )
+        return {
+            user_id: _person(user_id, None if facts.relation(user_id).blocked else accounts.get(user_id), keys)
+            for user_id in user_ids
+            if facts.relation(user_id).blocks
+        }
+
+    async def profile(self, viewer_id: int | None, user_id: int, near: bool = True) -> models.Profile | None:
+        """A person's page, as ``viewer_id`` (None for a stranger) sees it; None where there is no such account, or none
+        that the viewer may know of. ``near``: the home feed in Redis may be asked."""
+        stores = self._stores
+        (accounts, keys), (followers, following), posts, facts, follows_back = await asyncio.gather(
+            self._accounts([user_id]),
+            self._follow_counts(user_id, near),
+            stores.posts.count(user_id),
+            stores.relations.facts(viewer_id, [user_id]),
+            self._follows_back(viewer_id, user_id),
         )
         account = accounts.get(user_id)
-        if account is None:
+        if account is None or not may_meet(facts, user_id):
             return None
+        relation = facts.relation(user_id)
+        you = models.Ties(
+            follow=relation.follows, requested=relation.requested, mute=relation.mutes, followed_by=follows_back
+        )
         return models.Profile(
             **_person(user_id, account, keys).model_dump(),
             bio=opened(keys, user_id, account.bio),
             links=json.loads(opened(keys, user_id, account.links) or "[]"),
-            picture=self.picture(account.picture) if account.picture else None,
+            picture=self.picture(account.picture, public=True) if account.picture else None,
             registered_at=datetime.fromtimestamp(account.registered_at / 1000, UTC),
+            private=facts.standing(user_id).private,
             followers=followers,
             following=following,
+            posts=posts,
+            you=None if viewer_id in (None, user_id) else you,
         )
+
+    async def _follows_back(self, viewer_id: int | None, user_id: int) -> bool:
+        """Whether ``user_id`` follows the viewer, by the rules too."""
+        if viewer_id in (None, user_id):
+            return False
+        assert viewer_id is not None  # noqa: S101 (said above)
+        return (await self._stores.relations.facts(user_id, [viewer_id])).relation(viewer_id).follows
 
     async def public_posts(
         self, viewer_id: int | None, post_ids: Sequence[int], counted: bool = True
     ) -> dict[int, models.Post]:
         """Those of ``post_ids`` that a list may show to ``viewer_id``."""
         posts = [post for post in (await self._stores.posts.by_ids(post_ids)).values() if is_public(post)]
-        shown, facts = await asyncio.gather(
-            self.posts(viewer_id, posts, counted),
-            self._stores.relations.facts(viewer_id, {post.author_id for post in posts}),
-        )
+        shown, facts = await self._posts_and_facts(viewer_id, posts, counted)
         return {post.post_id: shown[post.post_id] for post in posts if in_list(post, facts)}
 
     async def _follow_counts(self, user_id: int, near: bool) -> tuple[int, int]:
@@ -96,10 +128,7 @@ class Presenter:
     async def feed_posts(self, user_id: int, post_ids: Sequence[int], counted: bool = True) -> dict[int, models.Post]:
         """Those of ``post_ids`` that the feed of ``user_id`` may show now."""
         posts = [post for post in (await self._stores.posts.by_ids(post_ids)).values() if is_public(post)]
-        shown, facts = await asyncio.gather(
-            self.posts(user_id, posts, counted),
-            self._stores.relations.facts(user_id, {post.author_id for post in posts}),
-        )
+        shown, facts = await self._posts_and_facts(user_id, posts, counted)
         return {post.post_id: shown[post.post_id] for post in posts if in_feed(post, facts)}
 
     async def posts(
@@ -109,23 +138,31 @@ class Presenter:
 
         ``counted``: the counters may be asked.
         """
-        posts = list(rows)
+        return (await self._posts_and_facts(viewer_id, list(rows), counted))[0]
+
+    async def _posts_and_facts(
+        self, viewer_id: int | None, posts: Sequence[PostRow], counted: bool
+    ) -> tuple[dict[int, models.Post], Facts]:
+        authors = {post.author_id for post in posts}
         named = {user_id for post in posts for user_id in (*post.mentions, *post.tagged)}
-        (accounts, keys), people, counts = await asyncio.gather(
-            self._accounts({post.author_id for post in posts}),
+        (accounts, keys), people, counts, facts = await asyncio.gather(
+            self._accounts(authors),
             self._named(viewer_id, named),
             self._counts([post.post_id for post in posts] if counted else [], viewer_id),
+            self._stores.relations.facts(viewer_id, authors),
         )
-        return {
+        shown = {
             post.post_id: self._post(
                 post,
                 _person(post.author_id, accounts.get(post.author_id), keys),
                 keys,
                 counts.get(post.post_id),
                 people,
+                public=is_public(post) and not keeps_pictures(facts.standing(post.author_id)),
             )
             for post in posts
         }
+        return shown, facts
 
     async def liked_by_followed(self, viewer_id: int, post_id: int) -> list[models.Person]:
         """A few of those whom the viewer follows who like the post, by id; of their first 1,000, which is enough to
@@ -198,7 +235,7 @@ class Presenter:
 
     def media(self, row: MediaRow) -> models.Media:
         """An upload's state."""
-        picture = self.picture(row.rendered) if row.rendered else None
+        picture = self.picture(row.rendered, public=False) if row.rendered else None
         return models.Media(
             media_id=str(row.media_id), status=row.status, picture=picture, code=row.code, reason=row.reason
         )
@@ -216,6 +253,8 @@ class Presenter:
         keys: dict[int, bytes],
         counts: PostCounts | None,
         people: Mapping[int, models.Person],
+        *,
+        public: bool,
     ) -> models.Post:
         return models.Post(
             id=str(post.post_id),
@@ -223,7 +262,7 @@ class Presenter:
             status=status_of(post),
             caption=opened(keys, post.author_id, post.caption),
             media_ids=[str(media_id) for media_id in post.media_ids],
-            media=[self.picture(media) for media in post.media],
+            media=[self.picture(media, public=public) for media in post.media],
             submitted_at=moment(post.submitted_at),
             published_at=moment(post.published_at),
             edited_at=moment(post.edited_at),
@@ -240,8 +279,9 @@ class Presenter:
             saved_by_me=counts.saved if counts else None,
         )
 
-    def picture(self, media: RenderedMedia) -> models.Picture:
-        """A picture with the addresses of its renditions."""
+    def picture(self, media: RenderedMedia, *, public: bool) -> models.Picture:
+        """A picture with the addresses of its renditions; ``public`` where anybody may see it."""
+        address = partial(self._media_urls.of, public=public)
         return models.Picture(
             media_id=str(media.media_id),
             width=media.width,
@@ -249,9 +289,7 @@ class Presenter:
             blurhash=media.blurhash,
             average_color=media.average_color,
             renditions=[
-                models.Rendition(
-                    name=r.name, width=r.width, height=r.height, bytes=r.bytes, url=self._media_url + r.key
-                )
+                models.Rendition(name=r.name, width=r.width, height=r.height, bytes=r.bytes, url=address(r.key))
                 for r in media.renditions
             ],
         )

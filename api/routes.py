@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import Path
 
+from api.cursors import to_cursor
+from api.models import People
+from api.presenting import Presenter
 from api.problems import Problem, not_found
 from api.stores import Stores
 from api.usernames import find_named
 from schemas.ids import MAX_ID
 from sinks.posts import PostRow
-from streams.rules import Facts, View, may_open, view_of
+from streams.rules import Facts, View, may_meet, may_open, view_of
 
 UserPath = Annotated[str, Path(description="A username or a user id.", examples=["ada", "1000000000000000001"])]
 IdPath = Annotated[str, Path(description="An id.", examples=["1000000000000000001"])]
@@ -34,8 +38,27 @@ async def user_id_of(stores: Stores, user: str) -> int:
     return named.user_id
 
 
-async def check_person(stores: Stores, user_id: int) -> None:
-    """Raise ``Problem`` 404 unless there is such a person: in the view, or registered here a moment ago."""
+def not_oneself(me: int, user_id: int, do: str) -> None:
+    """Raise ``Problem`` 422 for somebody who would ``do`` something to themselves."""
+    if user_id == me:
+        raise Problem(422, f"self-{do}", f"Nobody can {do} themselves. Choose somebody else.")
+
+
+async def list_people(
+    stores: Stores, viewer_id: int | None, ids: Sequence[int], limit: int, goes_on_after: int | None = None
+) -> People:
+    """A page of the first ``limit`` of ``ids``, as the viewer may see them; it goes on where there are more ids, or
+    after ``goes_on_after``."""
+    people = await Presenter(stores).people(viewer_id, ids[:limit])
+    after = ids[limit - 1] if len(ids) > limit else goes_on_after
+    return People(items=list(people.values()), next_cursor=None if after is None else to_cursor(after))
+
+
+async def check_person(stores: Stores, user_id: int, facts: Facts | None = None) -> None:
+    """Raise ``Problem`` 404 unless there is such a person: in the view, or registered here a moment ago; and, given
+    ``facts``, unless the viewer may know of them."""
+    if facts is not None and not may_meet(facts, user_id):
+        raise not_found("person")
     if user_id not in await stores.accounts.by_ids([user_id]) and await stores.credentials.find(user_id) is None:
         raise not_found("person")
 
@@ -73,8 +96,9 @@ async def meet(stores: Stores, viewer_id: int | None, user_id: int) -> View:
 async def open_person(stores: Stores, viewer_id: int | None, user_id: int) -> None:
     """Raise ``Problem`` 404, or 403 for the private, unless the viewer sees what ``user_id`` posts and whom they
     follow."""
-    if await meet(stores, viewer_id, user_id) == "private":
-        await check_person(stores, user_id)
+    view = await meet(stores, viewer_id, user_id)
+    await check_person(stores, user_id)
+    if view == "private":
         detail = "This account is private: only approved followers see this. Ask to follow it."
         raise Problem(403, "private-account", detail)
 

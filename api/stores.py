@@ -48,6 +48,7 @@ from sinks.settings import Settings
 from sinks.snowflakes import SnowflakeMaker
 from sinks.throttles import Throttles
 from sinks.topics import Topics
+from sinks.transactions import Transactions
 from sinks.usernames import Usernames
 
 KAFKA_PING_SECONDS = 3.0
@@ -65,6 +66,7 @@ class Stores:
 
     settings: Settings
     producer: Producer
+    transactions: Transactions
     cassandra: Cassandra
     redis: Redis
     feed_watch: FeedWatch
@@ -166,9 +168,12 @@ async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
         await stack.enter_async_context(outbox.at_work())
         notice_tail = NoticeTail(settings)
         stack.push_async_callback(notice_tail.stop)
+        transactions = Transactions(settings)
+        stack.push_async_callback(transactions.close)
         yield Stores(
             settings=settings,
             producer=producer,
+            transactions=transactions,
             cassandra=cassandra,
             redis=redis,
             feed_watch=watch,

@@ -41,7 +41,7 @@ from streams.records import TopicPartition
 _ADDRESS = re.compile(r"([a-z_]+)-(\d{1,9})@(\d{1,18})")
 _AGO = re.compile(r"(\d+)([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-EMITTERS = ("media", "publisher", "notices")
+EMITTERS = ("media", "publisher", "notices", "saga")
 _DUMPED = 256
 """Bytes of a hex dump."""
 

@@ -41,7 +41,7 @@ VIEWS: dict[str, View[Any]] = {
 }
 PREFIXES = {view.name: view.prefix for view in (FEEDS, COUNTED)}
 """Of views in Redis, what their keys begin with before the generation."""
-EMITTERS = ("media", "publisher", "notices")
+EMITTERS = ("media", "publisher", "notices", "saga")
 REDIS_SECONDS = 60.0
 
 

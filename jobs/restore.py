@@ -35,11 +35,13 @@ from sinks.generations import FIRST
 from sinks.producer import failure
 from sinks.publishing import PublishingMemory
 from sinks.registry import adopt_ids
+from sinks.saga import SagaMemory, settle
 from sinks.settings import Settings
 from sinks.tables import TableSink
 from sinks.topics import Topics
 from streams.publishing import PUBLISHER
 from streams.records import Record, Span, TopicPartition
+from streams.saga import SAGA
 
 _AT_ONCE = 2000
 Moved = Callable[[str, int, int], None]
@@ -167,8 +169,22 @@ class _Restore:
             if spans:
                 await TableSink(cassandra, PUBLISHER.name, FIRST, ids).apply((), spans)
 
+            await self._remember_saga(cassandra, ids)
+
+    async def _remember_saga(self, cassandra: Cassandra, ids: dict[str, str]) -> None:
+        """As the publisher's memory: without it the saga would say again what the log holds already."""
+        said, memory = self._commits(SAGA.name), SagaMemory(cassandra)
+        task = self._progress.add_task("saga's memory", total=None)
+        records = self._records(said)
+        while some := list(islice(records, _AT_ONCE)):
+            await settle(memory, SAGA.project(some))
+            self._progress.advance(task, len(some))
+        spans = {tp: Span(-1, last) for tp, last in said.items() if last >= 0}
+        if spans:
+            await TableSink(cassandra, SAGA.name, FIRST, ids).apply((), spans)
+
     def _records(self, said: dict[TopicPartition, int]) -> Iterator[Record]:
-        """What the publisher had read: events under their own keys; poison is passed over, as agents do."""
+        """What an emitter had read: events under their own keys; poison is passed over, as agents do."""
         for tp, last in said.items():
             for segment in self._manifest.segments_of(tp):
                 if segment.first > last:

@@ -137,6 +137,14 @@ def _counts(counts: Counter[str]) -> dict[str, int]:
         "unsaves": "PostUnsaved",
         "shares": "PostShared",
         "uploads": "UploadCompleted",
+        "follow_requests": "FollowRequested",
+        "follow_rejections": "FollowRejected",
+        "followers_removed": "FollowerRemoved",
+        "privacy_changes": "PrivacyChanged",
+        "blocks": "Blocked",
+        "unblocks": "Unblocked",
+        "mutes": "Muted",
+        "unmutes": "Unmuted",
     }
     done = {name: counts[event] for name, event in named.items()}
     return {

@@ -28,7 +28,7 @@ from rich.progress import (
 from jobs.verify_counters import CounterComparison
 from jobs.verify_differences import Differences
 from jobs.verify_feeds import FeedComparison
-from jobs.verify_fold import Accounting, Fold, notices, publications, renderings
+from jobs.verify_fold import Accounting, Fold, entailments, notices, publications, renderings
 from jobs.verify_log import LogReader, Offsets, committed, wait_for
 from jobs.verify_moving import Touched, settled
 from jobs.verify_tables import TABLE_VIEWS
@@ -67,12 +67,14 @@ EMITTERS: dict[str, tuple[str, ...]] = {
     "media": ("media",),
     "publisher": ("posts", "media"),
     "notices": ("engagement", "graph", "posts"),
+    "saga": ("graph", "engagement"),
 }
 """What emitters read; they are checked for what they owe."""
 OWED: dict[str, Callable[[Fold], Accounting]] = {
     "media": renderings,
     "publisher": publications,
     "notices": notices,
+    "saga": entailments,
 }
 NAMES = (*SOURCES, *EMITTERS)
 

@@ -126,6 +126,8 @@ class Fold:
     engagement: Engagement = field(default_factory=Engagement)
     """What people did with posts besides liking them."""
     told: NoticeFold = field(default_factory=NoticeFold)
+    like_authors: dict[int, int] = field(default_factory=dict)
+    """Post → its author, as likes say."""
     counts: Counter[str] = field(default_factory=Counter)
     """Records by the name of their event."""
 
@@ -138,6 +140,7 @@ class Fold:
                 self.graph.take(event)
             case PostLiked():
                 self.likes.setdefault(event.post_id, {})[event.actor_id] = event.at
+                self.like_authors[event.post_id] = event.author_id
             case PostUnliked():
                 self.likes.get(event.post_id, {}).pop(event.actor_id, None)
             case _ if isinstance(event, AccountEvent):
@@ -275,6 +278,20 @@ def publications(fold: Fold) -> Accounting:
 def notices(fold: Fold) -> Accounting:
     """What people did, and did not undo, must be said to those whom it concerns, and nothing else."""
     return Accounting(len(fold.told.asked), fold.told.unpaid())
+
+
+def entailments(fold: Fold) -> Accounting:
+    """The graph must say what people meant, and nobody who is blocked may like what the other posts, or be liked."""
+    checked = sum(map(len, fold.following.values())) + len(fold.graph.requests) + len(fold.graph.ties)
+    wrong = list(fold.graph.owed())
+    for post_id, likers in fold.likes.items():
+        author = fold.like_authors[post_id]
+        wrong += [
+            (f"post {post_id}", f"{liker} likes it, with a block between them and {author}")
+            for liker in likers
+            if {(author, 1, liker), (author, 2, liker)} & fold.graph.ties.keys()
+        ]
+    return Accounting(checked, wrong)
 
 
 def _owed(fold: Fold, post: Post) -> str | None:

@@ -43,9 +43,13 @@ SHARES = {
     "post": 0.12,
     "edit": 0.03,
     "delete": 0.03,
-    "follow": 0.045,
-    "unfollow": 0.03,
+    "follow": 0.04,
+    "unfollow": 0.025,
     "toggle": 0.015,
+    "privacy": 0.002,
+    "answer": 0.004,
+    "block": 0.003,
+    "mute": 0.001,
     "profile": 0.015,
 }
 """Of the events, unless the number of posts is given; the other shares then share the rest."""

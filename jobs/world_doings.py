@@ -17,15 +17,14 @@ from jobs.world_accounts import Accounts
 from jobs.world_engagement import Engagement
 from jobs.world_follows import Follows
 from jobs.world_likes import Likes, Post
+from jobs.world_privacy import Privacy
 from schemas.events import (
     Event,
-    Followed,
     PostDeleted,
     PostEdited,
     PostLiked,
     PostSubmitted,
     PostUnliked,
-    Unfollowed,
 )
 
 TORN_SHARE = 0.04
@@ -48,6 +47,7 @@ class Doings:
         self.likes = Likes(self.random)
         self.accounts = Accounts(world)
         self.engagement = Engagement(world)
+        self.privacy = Privacy(world)
         self.later: list[tuple[int, int, Callable[[], Step]]] = []
         """Steps that wait for a slot, so that a post and its pictures can pass each other: (slot, order, step)."""
 
@@ -81,6 +81,8 @@ class Doings:
                 yield self.engagement.event(kind, user, self.alive, self.dead) or self._profile()
             case "like" | "unlike":
                 yield self._like(kind)
+            case "privacy" | "answer" | "block" | "mute":
+                yield self.privacy.event(kind) or self._profile()
             case _:
                 yield self._relate(kind)
 
@@ -183,15 +185,7 @@ class Doings:
         if pair is None:
             return self._profile()
         follower, followee, follows = pair
-        event_id, actor = self.ids.next(), self.world.people[follower]
-        made = Followed if follows else Unfollowed
-        return made(
-            event_id=event_id,
-            at=self.ids.at,
-            actor_id=actor,
-            follower_id=actor,
-            followee_id=self.world.people[followee],
-        )
+        return self.privacy.relation(self.world.people[follower], self.world.people[followee], follows)
 
 
 def _times(plan: Plan, count: int) -> list[int]:

@@ -25,6 +25,7 @@ class FollowReader:
         self._following_count = f"SELECT COUNT(*) AS counted FROM {following} WHERE follower_id = ?"  # noqa: S608
         requests, requested, ties = (table_name(name, generation) for name in ("requests", "requested", "ties"))
         self._requests = f"SELECT follower_id FROM {requests} WHERE followee_id = ? AND follower_id > ? LIMIT ?"  # noqa: S608
+        self._request = f"SELECT follower_id FROM {requests} WHERE followee_id = ? AND follower_id = ?"  # noqa: S608
         self._requested = f"SELECT followee_id FROM {requested} WHERE follower_id = ? AND followee_id > ? LIMIT ?"  # noqa: S608
         self._ties = f"SELECT other_id FROM {ties} WHERE user_id = ? AND kind = ? AND other_id > ? LIMIT ?"  # noqa: S608
         self._among = f"SELECT follower_id FROM {followers} WHERE followee_id = ? AND follower_id IN ?"  # noqa: S608
@@ -42,6 +43,10 @@ class FollowReader:
         """The first ``limit`` ids above ``after`` of those who asked to follow ``user_id``; one who follows by now may
         be among them. Raises ``StoreAway``."""
         return [row.follower_id for row in await self._cassandra.execute(self._requests, (user_id, after, limit))]
+
+    async def has_request(self, user_id: int, follower_id: int) -> bool:
+        """Whether ``follower_id`` asked to follow ``user_id``, and waits. Raises ``StoreAway``."""
+        return bool(await self._cassandra.execute(self._request, (user_id, follower_id)))
 
     async def requested(self, user_id: int, after: int, limit: int) -> list[int]:
         """The first ``limit`` ids above ``after`` of those whom ``user_id`` asked to follow. Raises ``StoreAway``."""

@@ -40,7 +40,15 @@ LEFT_OUT = {
     "replay_poison": "of generations that are not restored",
 }
 """Tables that end by themselves or are about the views as they were, and what is lost without them."""
-REBUILT = ("publishing_media", "publishing_removed", "fences")
+REBUILT = (
+    "publishing_media",
+    "publishing_removed",
+    "saga_privacy",
+    "saga_pairs",
+    "saga_waiting",
+    "saga_likes",
+    "fences",
+)
 """Tables that the log gives again, besides those of the views."""
 
 _AT_ONCE = 1000

@@ -70,6 +70,11 @@ class Settings(BaseSettings):
     metrics_port: int = 0
     """Port of the Prometheus endpoint of a worker; 0 picks a free one."""
 
+    private_media_seconds: int = Field(default=3600, ge=1)
+    """Addresses of private people's pictures work for one to two times as long."""
+    public_media_seconds: int = Field(default=86_400, ge=1)
+    """The same of everybody else's, who may become private meanwhile."""
+
     jwt_secret: str = ""
     access_token_seconds: int = 900
     refresh_token_seconds: int = 30 * 86_400

@@ -106,8 +106,8 @@ def may_notify(facts: Facts, actor_id: int) -> bool:
     return may_meet(facts, actor_id) and not facts.relation(actor_id).mutes
 
 
-def needs_signature(standing: Standing) -> bool:
-    """Whether pictures of somebody who stands so are given out by signed, expiring addresses only."""
+def keeps_pictures(standing: Standing) -> bool:
+    """Whether pictures of somebody who stands so have addresses that expire soon, and that no cache shares."""
     return standing.private or standing.gone
 
 

@@ -19,7 +19,7 @@ from api.models_accounts import Badge
 from api.presenting import Presenter
 from api.problems import Problem, not_found, problems
 from api.retries import Retried
-from api.routes import UserPath, check_person, meet, user_id_of
+from api.routes import UserPath, check_person, user_id_of
 from api.stores import Opened, Stores
 from api.usernames import Named, find_named, take_username
 from schemas.events import AccountRegistered, BadgeChanged
@@ -98,9 +98,8 @@ async def get_profile(user: UserPath, stores: Opened, fresh: Fresh, visitor: Vis
 
 
 async def _page(stores: Stores, fresh: Freshness, user_id: int, visitor: Person | None) -> Profile:
-    near, _ = await asyncio.gather(fresh.reach_near(user_id), fresh.reach(user_id, "accounts", "follows"))
-    await meet(stores, visitor.user_id if visitor else None, user_id)
-    return await profile_of(stores, user_id, near)
+    near, _ = await asyncio.gather(fresh.reach_near(user_id), fresh.reach(user_id, "accounts", "follows", "user_posts"))
+    return await profile_of(stores, visitor.user_id if visitor else None, user_id, near)
 
 
 def _has_moved(named: Named, profile: Profile) -> bool:
@@ -117,8 +116,10 @@ def _moved(profile: Profile) -> Response:
 async def get_own_profile(me: Reader, stores: Opened, fresh: Fresh) -> Profile:
     """One's own page, with one's own changes in it."""
     await reach_own_profile(stores, me.user_id)
-    near, _ = await asyncio.gather(fresh.reach_near(me.user_id), fresh.reach(me.user_id, "accounts"))
-    return await profile_of(stores, me.user_id, near)
+    near, _ = await asyncio.gather(
+        fresh.reach_near(me.user_id), fresh.reach(me.user_id, "accounts", "follows", "user_posts")
+    )
+    return await profile_of(stores, me.user_id, me.user_id, near)
 
 
 @router.put("/users/{user}/badge", responses=problems(401, 403, 404, 429, 503))
@@ -140,9 +141,9 @@ async def _badge(stores: Stores, log: Log, me: Person, user: str, *, verified: b
     return Badge(user_id=str(user_id), verified=verified)
 
 
-async def profile_of(stores: Stores, user_id: int, near: bool = True) -> Profile:
-    """A person's page, whoever asks; ``Problem`` 404."""
-    profile = await Presenter(stores).profile(user_id, near)
+async def profile_of(stores: Stores, viewer_id: int | None, user_id: int, near: bool = True) -> Profile:
+    """A person's page, as ``viewer_id`` (None for a stranger) may see it; ``Problem`` 404."""
+    profile = await Presenter(stores).profile(viewer_id, user_id, near)
     if profile is None:
         raise not_found("person")
     return profile

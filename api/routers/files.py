@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Response
+from fastapi import APIRouter, Header, Query, Response
 
-from api.problems import not_found, problems
+from api.media_urls import MediaUrls
+from api.problems import Problem, not_found, problems
 from api.stores import Opened
 from sinks.object_store import NoSuchObject, rendition_key
 
@@ -21,18 +22,31 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
     responses={
         200: {"content": {"image/jpeg": {}}, "description": "The picture."},
         304: {"description": "What you have is right."},
-        **problems(404, 503),
+        **problems(403, 404, 422, 503),
     },
     response_class=Response,
 )
-async def get_rendition(key: str, stores: Opened, if_none_match: Annotated[str | None, Header()] = None) -> Response:
-    """One rendition. Its address is made of its content, so it may be cached for ever."""
+async def get_rendition(
+    key: str,
+    stores: Opened,
+    kind: Annotated[str, Query(alias="for", max_length=16)] = "",
+    expires: Annotated[int, Query(ge=0, le=2**53)] = 0,
+    signature: Annotated[str, Query(max_length=64)] = "",
+    if_none_match: Annotated[str | None, Header()] = None,
+) -> Response:
+    """One rendition. Its address, as posts have it, is signed and expires; what it names never changes."""
     # Made again from the digest alone: whatever else the address says, nothing but a rendition can be reached.
     digest = key.rpartition("/")[2].removesuffix(".jpg")
     if not _DIGEST.fullmatch(digest) or key != rendition_key(digest):
         raise not_found("picture")
+    signed = MediaUrls(stores.settings).check(key, kind, expires, signature)
+    if signed is None:
+        raise not_found("picture")
+    if signed.seconds_left <= 0:
+        detail = "This address has expired. Ask for the post again: it has the picture's new address."
+        raise Problem(403, "address-expired", detail)
     headers = {
-        "Cache-Control": "public, max-age=31536000, immutable",
+        "Cache-Control": f"{'public' if signed.public else 'private'}, max-age={signed.seconds_left}, immutable",
         "ETag": f'"{digest}"',
         "Cross-Origin-Resource-Policy": "cross-origin",
     }

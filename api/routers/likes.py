@@ -5,13 +5,12 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from api.consistency import Fresh
-from api.cursors import Cursor, Limit, to_cursor
+from api.cursors import Cursor, Limit
 from api.identity import Visitor, Writer
 from api.log import Said
 from api.models import Like, People
-from api.presenting import Presenter
 from api.problems import problems
-from api.routes import IdPath, id_of, open_post
+from api.routes import IdPath, id_of, list_people, open_post
 from api.stores import Opened
 from schemas.events import PostLiked, PostUnliked
 
@@ -49,6 +48,4 @@ async def list_likes(
     await fresh.reach(viewer_id or 0, "posts", "likes", "accounts", "follows")
     row = await open_post(stores, id_of(post_id, "post"), viewer_id)
     ids = await stores.likes.likers(row.post_id, cursor or 0, limit + 1)
-    people = await Presenter(stores).people(viewer_id, ids[:limit])
-    after = to_cursor(ids[limit - 1]) if len(ids) > limit else None
-    return People(items=list(people.values()), next_cursor=after)
+    return await list_people(stores, viewer_id, ids, limit)

@@ -53,8 +53,8 @@ async def change_profile(body: ProfileChange, me: Writer, stores: Opened, log: S
         )
     )
     await stores.credentials.set_profile_token(me.user_id, token)
-    profile = await profile_of(stores, me.user_id)
-    shown = Presenter(stores).picture(picture) if picture else None
+    profile = await profile_of(stores, me.user_id, me.user_id)
+    shown = Presenter(stores).picture(picture, public=True) if picture else None
     return profile.model_copy(update={"name": name, "bio": bio, "links": links, "picture": shown})
 
 
@@ -89,7 +89,7 @@ async def change_username(body: UsernameChange, me: Writer, stores: Opened, log:
         raise not_found("account")
     if previous == body.username:
         await stores.usernames.confirm(previous, me.user_id)  # should an earlier try have been cut off before it
-        return await profile_of(stores, me.user_id)
+        return await profile_of(stores, me.user_id, me.user_id)
     allowance = Allowance(stores.settings.username_burst, stores.settings.username_per_second)
     wait = await stores.throttles.take(f"usernames:{me.user_id}", allowance)
     if wait:
@@ -107,7 +107,7 @@ async def change_username(body: UsernameChange, me: Writer, stores: Opened, log:
     await stores.credentials.set_profile_token(me.user_id, token)
     await stores.usernames.confirm(body.username, me.user_id)
     await stores.usernames.replace(previous, me.user_id, now_ms())
-    return (await profile_of(stores, me.user_id)).model_copy(update={"username": body.username})
+    return (await profile_of(stores, me.user_id, me.user_id)).model_copy(update={"username": body.username})
 
 
 @router.put("/password", status_code=204, responses=problems(400, 401, 403, 413, 415, 422, 429, 503))

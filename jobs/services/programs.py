@@ -15,6 +15,7 @@ AGENTS: Mapping[str, tuple[str, ...]] = {
     "media-0": ("media",),
     "publisher-0": ("publisher",),
     "notices-0": ("notices",),
+    "saga-0": ("saga",),
 }
 """Each agent program, by its slot's name, and the view groups that it runs."""
 

@@ -30,6 +30,7 @@ from sinks.producer import Producer
 from sinks.settings import Settings
 from sinks.tables import TableSink
 from sinks.topics import Topics
+from sinks.transactions import Transactions
 from streams.accounts import ACCOUNTS
 from streams.comments import COMMENTS
 from streams.counters import COUNTERS
@@ -67,6 +68,20 @@ class Listener(Producer):
         written = await super().produce_many(events)
         now = int(time.time() * 1000)
         self.records += [Record(tp, at, now, event) for (tp, at), event in zip(written, events, strict=True)]
+        return written
+
+
+class ListeningTransactions(Transactions):
+    """As ``Listener``, of what is said in transactions."""
+
+    def __init__(self, settings: Settings, listener: Listener) -> None:
+        super().__init__(settings)
+        self._listener = listener
+
+    async def say(self, events: Sequence[Event]) -> list[tuple[TopicPartition, int]]:
+        written = await super().say(events)
+        now = int(time.time() * 1000)
+        self._listener.records += [Record(tp, at, now, event) for (tp, at), event in zip(written, events, strict=True)]
         return written
 
 
@@ -198,9 +213,13 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         async def opening(settings: Settings) -> AsyncIterator[Stores]:
             async with open_stores(settings) as stores:
                 passwords = Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
-                opened.append(dataclasses.replace(stores, producer=listener, passwords=passwords))
+                transactions = ListeningTransactions(settings, listener)
+                opened.append(
+                    dataclasses.replace(stores, producer=listener, transactions=transactions, passwords=passwords)
+                )
                 yield opened[0]
                 passwords.close()
+                await transactions.close()
 
         app = create_app(settings, opening)
         async with app.router.lifespan_context(app):

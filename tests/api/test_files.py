@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import time
 
 import httpx
 import pytest
 
+from api.media_urls import MediaUrls
 from schemas.events import UploadCompleted
 from sinks.object_store import rendition_key
 from tests.api.gateway import Gateway
@@ -14,14 +16,16 @@ from tests.api.gateway import Gateway
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-async def test_a_rendition_may_be_kept_for_ever(gateway: Gateway) -> None:
+async def test_a_rendition_may_be_kept(gateway: Gateway) -> None:
     body = b"\xff\xd8\xff a picture"
     digest = hashlib.sha256(body).hexdigest()
     await gateway.stores.objects.put(rendition_key(digest), body)
-    address = f"/media/{rendition_key(digest)}"
+    address = MediaUrls(gateway.settings).of(rendition_key(digest), public=True)
     answer = await gateway.client.get(address)
     assert (answer.content, answer.headers["content-type"]) == (body, "image/jpeg")
-    assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
+    kind, age, last = answer.headers["cache-control"].split(", ")
+    seconds = gateway.settings.public_media_seconds
+    assert (kind, last) == ("public", "immutable") and seconds <= int(age[8:]) <= 2 * seconds
     assert answer.headers["x-content-type-options"] == "nosniff"
     etag = answer.headers["etag"]
     for match in (etag, f"W/{etag}", f'"other", {etag}', "*"):
@@ -64,3 +68,37 @@ async def test_originals_and_other_files_are_not_there(gateway: Gateway) -> None
         answer = await gateway.client.get(url)
         assert answer.status_code == 404, key
         assert b"secret" not in answer.content.replace(answer.json()["instance"].encode(), b"")
+
+
+async def test_addresses_are_signed_and_expire(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    body = b"\xff\xd8\xff another picture"
+    key = rendition_key(hashlib.sha256(body).hexdigest())
+    await gateway.stores.objects.put(key, body)
+    address = MediaUrls(gateway.settings).of(key, public=False)
+    answer = await gateway.client.get(address)
+    assert (answer.status_code, answer.content) == (200, body)
+    assert answer.headers["cache-control"].startswith("private, max-age=")
+    bare, _, query = address.partition("?")
+    for changed in ("", query.replace("private", "public"), query.replace("expires=1", "expires=2"), query[:-1] + "x"):
+        assert (await gateway.client.get(f"{bare}?{changed}")).status_code == 404, changed
+    later = time.time() + 2 * gateway.settings.private_media_seconds
+    monkeypatch.setattr("api.media_urls.time.time", lambda: later)
+    expired = await gateway.client.get(address)
+    assert (expired.status_code, expired.json()["type"]) == (403, "urn:shutterlog:problem:address-expired")
+
+
+async def test_pictures_of_private_people_have_addresses_of_their_own(gateway: Gateway) -> None:
+    ada = await gateway.person()
+    post_id = await gateway.post(ada)
+    await gateway.publish(ada, post_id)
+    await gateway.catch_up()
+
+    async def address() -> str:
+        post = (await gateway.client.get(f"/api/v1/posts/{post_id}", headers=ada.headers)).json()
+        url: str = post["media"][0]["renditions"][0]["url"]
+        return url
+
+    assert "?for=public&" in await address()
+    await gateway.client.put("/api/v1/me/privacy", json={"private": True}, headers=ada.headers)
+    await gateway.catch_up()
+    assert "?for=private&" in await address()

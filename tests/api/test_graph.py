@@ -14,7 +14,7 @@ async def test_follow_and_unfollow(gateway: Gateway) -> None:
     ada, bob = await gateway.person("Ada"), await gateway.person("Bob")
     # Bob registered a moment ago: no view knows him yet.
     answer = await gateway.client.put(f"/api/v1/users/{bob.username}/follow", headers=ada.headers)
-    assert (answer.status_code, answer.json()) == (200, {"user_id": bob.id, "following": True})
+    assert (answer.status_code, answer.json()) == (200, {"user_id": bob.id, "following": True, "requested": False})
     event = gateway.said[-1]
     assert isinstance(event, Followed)
     assert (str(event.follower_id), str(event.followee_id)) == (ada.id, bob.id)
@@ -31,10 +31,12 @@ async def test_follow_and_unfollow(gateway: Gateway) -> None:
     following = (await gateway.client.get(f"/api/v1/users/{ada.id}/following")).json()
     assert [person["id"] for person in following["items"]] == [bob.id]
     profile = (await gateway.client.get(f"/api/v1/users/{bob.id}")).json()
-    assert (profile["followers"], profile["following"]) == (1, 0)
+    assert (profile["followers"], profile["following"], profile["posts"], profile["you"]) == (1, 0, 0, None)
+    profile = (await gateway.client.get(f"/api/v1/users/{ada.id}", headers=bob.headers)).json()
+    assert profile["you"] == {"follow": False, "requested": False, "mute": False, "followed_by": True}
 
     answer = await gateway.client.delete(f"/api/v1/users/{bob.id}/follow", headers=ada.headers)
-    assert answer.json() == {"user_id": bob.id, "following": False}
+    assert answer.json() == {"user_id": bob.id, "following": False, "requested": False}
     assert isinstance(gateway.said[-1], Unfollowed)
     await gateway.catch_up()
     assert (await gateway.client.get(f"/api/v1/users/{bob.id}/followers")).json()["items"] == []

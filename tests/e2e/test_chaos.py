@@ -19,8 +19,8 @@ from tests.services import empty_redis
 
 SLOTS = {
     "a": ("accounts", "follows", "posts", "user_posts", "notifications", "home_feed"),
-    "b": ("home_feed", "likes", "comments", "saves", "counters", "media", "publisher", "notices"),
-    "c": ("posts", "user_posts", "home_feed", "counters", "publisher", "notices"),
+    "b": ("home_feed", "likes", "comments", "saves", "counters", "media", "publisher", "notices", "saga"),
+    "c": ("posts", "user_posts", "home_feed", "counters", "publisher", "notices", "saga"),
 }
 KILLS = 6
 RATE = 80.0

@@ -25,7 +25,11 @@ def test_a_rehearsal_says_what_would_be_done_and_repeats_itself(tmp_path: Path) 
     assert once["dry_run"] is True
     kinds = ("follows", "unfollows", "posts", "edits", "deletes", "profile_changes", "uploads", "likes", "unlikes")
     comments = ("comments", "comment_deletes", "comment_pins", "comment_unpins")
-    others = ("comments_disabled", "comments_enabled", "saves", "unsaves", "shares")
+    others = (
+        *("comments_disabled", "comments_enabled", "saves", "unsaves", "shares"),
+        *("follow_requests", "follow_rejections", "followers_removed", "privacy_changes"),
+        *("blocks", "unblocks", "mutes", "unmutes"),
+    )
     assert sum(once[kind] for kind in (*kinds, *comments, *others)) == once["events"] == 300
     assert once["accounts"] == 30
     assert once["uploads"] == 5

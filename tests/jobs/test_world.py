@@ -13,7 +13,17 @@ from jobs.photos import make_photos
 from jobs.world import Plan, Reuse, Step, Upload, World
 from jobs.world_doings import doings
 from schemas.codec import encode
-from schemas.events import Event, Followed, PostDeleted, PostEdited, PostLiked, PostSubmitted, PostUnliked, Unfollowed
+from schemas.events import (
+    Event,
+    Followed,
+    FollowRequested,
+    PostDeleted,
+    PostEdited,
+    PostLiked,
+    PostSubmitted,
+    PostUnliked,
+    Unfollowed,
+)
 from sinks.sealing import unseal
 
 PHOTOS = make_photos(2, seed=1, sides=(40, 30))
@@ -131,7 +141,7 @@ def test_only_posts_that_exist_are_edited_and_deleted_and_follows_alternate() ->
                 submitted[step.post_id] = step.author_id
             case PostEdited() | PostDeleted():
                 assert submitted[step.post_id] == step.author_id == step.actor_id
-            case Followed():
+            case Followed() | FollowRequested() if step.actor_id == step.follower_id:
                 pair = (step.follower_id, step.followee_id)
                 assert pair not in following
                 assert step.follower_id != step.followee_id

@@ -1,0 +1,162 @@
+"""The saga's memory in Cassandra, and the sink that says what it decides."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from typing import Protocol
+
+from schemas.events import Blocked, Event, PostLiked, PostUnliked, PrivacyChanged
+from sinks.cassandra import KEYS_IN, Cassandra, Statement, in_chunks, together
+from sinks.emitter import Commits, Emits, EmitterSink
+from streams.saga import Decided, Key, Known, Pair, Seen, decide, key_of, undone
+
+BATCH_ROWS = 100
+
+_PRIVACY = "SELECT user_id, changed_offset, private FROM saga_privacy WHERE user_id IN ?"
+_KNOWN = "SELECT followee_id FROM saga_pairs WHERE followee_id IN ? PER PARTITION LIMIT 1"
+_PAIRS = "SELECT followee_id, follower_id, pair FROM saga_pairs WHERE followee_id = ? AND follower_id IN ?"
+_WAITING = "SELECT followee_id, follower_id FROM saga_waiting WHERE followee_id IN ?"
+_LIKES = "SELECT author_id, liker_id, post_id FROM saga_likes WHERE author_id = ? AND liker_id = ?"
+_CHANGED = "INSERT INTO saga_privacy (user_id, changed_offset, private) VALUES (?, ?, ?) USING TIMESTAMP ?"
+_PAIR = "INSERT INTO saga_pairs (followee_id, follower_id, pair) VALUES (?, ?, ?) USING TIMESTAMP ?"
+_WAITS = "INSERT INTO saga_waiting (followee_id, follower_id) VALUES (?, ?) USING TIMESTAMP ?"
+_WAITS_NO_MORE = "DELETE FROM saga_waiting USING TIMESTAMP ? WHERE followee_id = ? AND follower_id = ?"
+_LIKED = "INSERT INTO saga_likes (author_id, liker_id, post_id) VALUES (?, ?, ?) USING TIMESTAMP ?"
+_UNLIKED = "DELETE FROM saga_likes USING TIMESTAMP ? WHERE author_id = ? AND liker_id = ? AND post_id = ?"
+
+
+class Memory(Protocol):
+    """What the saga remembers, shared by its workers; a read that begins after a ``store`` returned sees it."""
+
+    async def known(self, seen: Sequence[Seen]) -> Known:
+        """What is stored of the people and pairs of ``seen``. Raises ``StoreAway``."""
+
+    async def pairs(self, keys: Collection[Key]) -> dict[Key, Pair]:
+        """Those of ``keys`` that are stored. Raises ``StoreAway``."""
+
+    async def likes(self, keys: Collection[Key]) -> dict[Key, set[int]]:
+        """(author, liker) → posts, of those of ``keys`` that have any. Raises ``StoreAway``."""
+
+    async def store_likes(self, seen: Sequence[Seen]) -> None:
+        """Remember the likes of ``seen``, and forget those taken back. Raises ``StoreAway``."""
+
+    async def store(self, seen: Sequence[Seen], decided: Decided) -> None:
+        """Remember the changes of privacy in ``seen``, and ``decided``. Raises ``StoreAway``."""
+
+
+class SagaMemory(Memory):
+    """``Memory`` in Cassandra: tables of ``cql/saga.cql``."""
+
+    def __init__(self, cassandra: Cassandra) -> None:
+        self._cassandra = cassandra
+
+    async def known(self, seen: Sequence[Seen]) -> Known:
+        keys = {key for one in seen if (key := key_of(one.event)) is not None}
+        changing = {one.event.user_id for one in seen if isinstance(one.event, PrivacyChanged)}
+        found = Known()
+        for row in await in_chunks(self._cassandra, _PRIVACY, {followee for followee, _ in keys} | changing):
+            found.privacy.setdefault(row.user_id, {})[row.changed_offset] = row.private
+        for row in await in_chunks(self._cassandra, _WAITING, changing):
+            found.waiting.setdefault(row.followee_id, set()).add(row.follower_id)
+        keys |= {(followee, follower) for followee, followers in found.waiting.items() for follower in followers}
+        found.pairs = await self.pairs(keys)
+        return found
+
+    async def pairs(self, keys: Collection[Key]) -> dict[Key, Pair]:
+        # Most people have nothing stored: they are asked for together first.
+        followees = {row.followee_id for row in await in_chunks(self._cassandra, _KNOWN, {key[0] for key in keys})}
+        asked: dict[int, list[int]] = {}
+        for followee, follower in keys:
+            if followee in followees:
+                asked.setdefault(followee, []).append(follower)
+        reads = (
+            (_PAIRS, (followee, followers[n : n + KEYS_IN]))
+            for followee, followers in asked.items()
+            for n in range(0, len(followers), KEYS_IN)
+        )
+        answers = await self._cassandra.execute_each(reads)
+        return {(row.followee_id, row.follower_id): Pair(*row.pair) for rows in answers for row in rows}
+
+    async def likes(self, keys: Collection[Key]) -> dict[Key, set[int]]:
+        found: dict[Key, set[int]] = {}
+        for rows in await self._cassandra.execute_each((_LIKES, key) for key in keys):
+            for row in rows:
+                found.setdefault((row.author_id, row.liker_id), set()).add(row.post_id)
+        return found
+
+    async def store_likes(self, seen: Sequence[Seen]) -> None:
+        rows: list[Statement] = []
+        for one in seen:
+            event, stamp = one.event, one.mark.offset + 1
+            if isinstance(event, PostLiked):
+                rows.append((_LIKED, (event.author_id, event.actor_id, event.post_id, stamp)))
+            elif isinstance(event, PostUnliked):
+                rows.append((_UNLIKED, (stamp, event.author_id, event.actor_id, event.post_id)))
+        await self._write(rows)
+
+    async def store(self, seen: Sequence[Seen], decided: Decided) -> None:
+        rows: list[Statement] = [
+            (_CHANGED, (one.event.user_id, one.mark.offset, one.event.private, one.mark.offset + 1))
+            for one in seen
+            if isinstance(one.event, PrivacyChanged)
+        ]
+        for key, pair in decided.pairs.items():
+            stamp = pair.offset + 1
+            waits = (_WAITS, (*key, stamp)) if pair.state == "asks" else (_WAITS_NO_MORE, (stamp, *key))
+            rows += [(_PAIR, (*key, (pair.offset, pair.said, pair.state, pair.blocks), stamp)), waits]
+        await self._write(rows)
+
+    async def _write(self, rows: Sequence[Statement]) -> None:
+        # Where nodes share the rows, a batch over many partitions would burden the one that has to pass it on.
+        size = BATCH_ROWS if self._cassandra.on_every_node else 1
+        await together(self._cassandra.apply_batch(rows[n : n + size]) for n in range(0, len(rows), size))
+
+
+async def _in_silence(events: Sequence[Event]) -> None:
+    pass
+
+
+async def settle(
+    memory: Memory, seen: Sequence[Seen], say: Callable[[Sequence[Event]], Awaitable[None]] = _in_silence
+) -> None:
+    """Say what ``seen`` entails in the graph, then remember it; without ``say``, for what was said before. Raises
+    ``StoreAway``."""
+    likes, graph = _parted(seen)
+    # Stored before a block is looked for, as blocks are before likes are: at least one sees both.
+    await memory.store_likes(likes)
+    if graph:
+        decided = decide(graph, await memory.known(graph))
+        await say(decided.say)
+        await memory.store(graph, decided)
+
+
+class SagaSink(EmitterSink[Seen]):
+    """Says what follows from a batch, and remembers it once the broker has it: what is stored was said."""
+
+    def __init__(self, memory: Memory, producer: Emits, commits: Commits) -> None:
+        super().__init__(producer, commits)
+        self._memory = memory
+
+    async def emit(self, writes: Sequence[Seen]) -> None:
+        """Settle the graph, then take back the likes between the blocked. Raises ``StoreAway``."""
+        if not writes:
+            return
+        memory = self._memory
+        likes, graph = _parted(writes)
+        await settle(memory, writes, self._say)
+        blocks = {key for one in graph if isinstance(one.event, Blocked) and (key := key_of(one.event)) is not None}
+        liked = {(one.event.author_id, one.event.actor_id) for one in likes if isinstance(one.event, PostLiked)}
+        await self._say(undone(writes, await memory.pairs(liked), await memory.likes(blocks)))
+
+    async def _say(self, events: Sequence[Event]) -> None:
+        if events:
+            await self._producer.produce_many(events)
+
+
+def _parted(seen: Iterable[Seen]) -> tuple[list[Seen], list[Seen]]:
+    """Likes, and the rest."""
+    likes: list[Seen] = []
+    graph: list[Seen] = []
+    for one in seen:
+        (likes if isinstance(one.event, PostLiked | PostUnliked) else graph).append(one)
+    return likes, graph

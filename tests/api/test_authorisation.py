@@ -1,0 +1,206 @@
+"""Who may do what: every route, asked by everybody there is. A new route without a line here fails the test.
+
+The owner is private, has one follower whom she approved, and blocks somebody. Nothing that is written here reaches a
+view before the end, so that each route meets the same world.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from fastapi.routing import APIRoute
+
+from api.app import ROUTERS
+from tests.api.gateway import Gateway, Person
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+WHO = ("anonymous", "stranger", "blocked", "follower", "owner")
+PASSED = 0
+"""The rules let it pass: whatever the answer is, it is about the request itself."""
+
+RULES: dict[str, tuple[int, ...]] = {
+    #                   anonymous, stranger, blocked, follower, owner
+    "anybody": (PASSED,) * 5,
+    "an account": (401, *(PASSED,) * 4),
+    "who may know of the owner": (PASSED, PASSED, 404, PASSED, PASSED),
+    "who may know of her, logged in": (401, PASSED, 404, PASSED, 422),
+    "who sees what she posts": (403, 403, 404, PASSED, PASSED),
+    "who sees what she posts, logged in": (401, 403, 404, PASSED, PASSED),
+    "who opens her posts": (404, 404, 404, PASSED, PASSED),
+    "who opens her posts, logged in": (401, 404, 404, PASSED, PASSED),
+    "her alone": (401, 404, 404, 403, PASSED),
+    "her alone, who is told of nobody else": (401, 404, 404, 404, PASSED),
+    "an address that was made here": (404,) * 5,
+    "moderators": (401, 403, 403, 403, 403),
+    "who asks her": (401, 404, 404, 404, 422),
+}
+
+ROUTES: dict[str, str] = {
+    "POST /api/v1/accounts": "anybody",
+    "GET /api/v1/users/{user}": "who may know of the owner",
+    "GET /api/v1/users/by-name/{username}": "who may know of the owner",
+    "PUT /api/v1/users/{user}/badge": "moderators",
+    "DELETE /api/v1/users/{user}/badge": "moderators",
+    "GET /api/v1/me": "an account",
+    "PUT /api/v1/me/username": "an account",
+    "PUT /api/v1/me/password": "an account",
+    "GET /api/v1/me/email": "an account",
+    "PUT /api/v1/me/email": "an account",
+    "GET /api/v1/me/export": "an account",
+    "POST /api/v1/me/deactivate": "an account",
+    "POST /api/v1/email-verifications": "anybody",
+    "POST /api/v1/password-resets": "anybody",
+    "POST /api/v1/password-resets/confirm": "anybody",
+    "GET /api/v1/sessions": "an account",
+    "DELETE /api/v1/sessions/all": "an account",
+    "PATCH /api/v1/me": "an account",
+    "PUT /api/v1/me/privacy": "an account",
+    "POST /api/v1/sessions": "anybody",
+    "POST /api/v1/sessions/refresh": "anybody",
+    "DELETE /api/v1/sessions": "an account",
+    "PUT /api/v1/users/{user}/follow": "who may know of her, logged in",
+    "DELETE /api/v1/users/{user}/follow": "who may know of her, logged in",
+    "PUT /api/v1/users/{user}/block": "who may know of her, logged in",
+    "DELETE /api/v1/users/{user}/block": "who may know of her, logged in",
+    "PUT /api/v1/users/{user}/mute": "who may know of her, logged in",
+    "DELETE /api/v1/users/{user}/mute": "who may know of her, logged in",
+    "GET /api/v1/users/{user}/followers": "who sees what she posts",
+    "GET /api/v1/users/{user}/following": "who sees what she posts",
+    "GET /api/v1/users/{user}/mutuals": "who sees what she posts, logged in",
+    "GET /api/v1/users/{user}/posts": "who sees what she posts",
+    "GET /api/v1/me/requests": "an account",
+    "GET /api/v1/me/requested": "an account",
+    "PUT /api/v1/me/requests/{user}": "who asks her",
+    "DELETE /api/v1/me/requests/{user}": "who asks her",
+    "DELETE /api/v1/me/followers/{user}": "who may know of her, logged in",
+    "GET /api/v1/me/blocks": "an account",
+    "GET /api/v1/me/mutes": "an account",
+    "POST /api/v1/media": "an account",
+    "GET /api/v1/media/{media_id}": "her alone, who is told of nobody else",
+    "POST /api/v1/posts": "an account",
+    "GET /api/v1/posts/{post_id}": "who opens her posts",
+    "PATCH /api/v1/posts/{post_id}": "her alone",
+    "DELETE /api/v1/posts/{post_id}": "her alone",
+    "POST /api/v1/posts/{post_id}/like": "who opens her posts, logged in",
+    "DELETE /api/v1/posts/{post_id}/like": "who opens her posts, logged in",
+    "POST /api/v1/posts/{post_id}/likes": "who opens her posts, logged in",
+    "DELETE /api/v1/posts/{post_id}/likes": "who opens her posts, logged in",
+    "GET /api/v1/posts/{post_id}/likes": "who opens her posts",
+    "POST /api/v1/posts/{post_id}/comments": "who opens her posts, logged in",
+    "GET /api/v1/posts/{post_id}/comments": "who opens her posts",
+    "DELETE /api/v1/posts/{post_id}/comments": "her alone",
+    "PUT /api/v1/posts/{post_id}/comments": "her alone",
+    "GET /api/v1/comments/{comment_id}/replies": "who opens her posts",
+    "DELETE /api/v1/comments/{comment_id}": "her alone",
+    "PUT /api/v1/comments/{comment_id}/pin": "her alone",
+    "DELETE /api/v1/comments/{comment_id}/pin": "her alone",
+    "POST /api/v1/posts/{post_id}/save": "who opens her posts, logged in",
+    "DELETE /api/v1/posts/{post_id}/save": "who opens her posts, logged in",
+    "POST /api/v1/posts/{post_id}/share": "who opens her posts, logged in",
+    "GET /api/v1/me/saved": "an account",
+    "GET /api/v1/me/collections": "an account",
+    "POST /api/v1/me/collections": "an account",
+    "GET /api/v1/me/collections/{collection_id}/posts": "her alone, who is told of nobody else",
+    "PATCH /api/v1/me/collections/{collection_id}": "her alone, who is told of nobody else",
+    "DELETE /api/v1/me/collections/{collection_id}": "her alone, who is told of nobody else",
+    "GET /api/v1/feed": "an account",
+    "GET /api/v1/live": "an account",
+    "GET /api/v1/notifications": "an account",
+    "GET /api/v1/notifications/unseen": "an account",
+    "PUT /api/v1/notifications/seen": "an account",
+    "GET /api/v1/notifications/preferences": "an account",
+    "PATCH /api/v1/notifications/preferences": "an account",
+    "GET /media/{key:path}": "an address that was made here",
+    "GET /schemas/ids/{schema_id}": "anybody",
+    "GET /subjects": "anybody",
+    "GET /subjects/{subject}/versions": "anybody",
+    "GET /subjects/{subject}/versions/{version}": "anybody",
+    "GET /healthz": "anybody",
+    "GET /readyz": "anybody",
+}
+ENDLESS = {"GET /api/v1/live"}
+"""Answers without an end: only those who are refused are asked."""
+BODIES: dict[str, Any] = {
+    "PATCH /api/v1/posts/{post_id}": {"caption": "new"},
+    "POST /api/v1/posts/{post_id}/comments": {"text": "hello"},
+    "PATCH /api/v1/me/collections/{collection_id}": {"name": "other"},
+}
+"""Where what is missing in the body would be noticed before who asks."""
+
+
+def routes() -> dict[str, str]:
+    """Every route, as "METHOD path", and its path."""
+    found: dict[str, str] = {}
+    for module in ROUTERS:
+        for route in module.router.routes:
+            assert isinstance(route, APIRoute)
+            found |= {f"{method} {route.path}": route.path for method in route.methods or ()}
+    return found
+
+
+async def test_every_route_has_a_rule_and_keeps_it(gateway: Gateway) -> None:
+    people, ids = await world(gateway)
+    listed = routes()
+    assert set(listed) - set(ROUTES) == set(), "say in ROUTES who may use these"
+    assert set(ROUTES) - set(listed) == set(), "these are no routes any more"
+    wrong: list[str] = []
+    # What ends sessions comes last: the others are asked with them.
+    for name, path in sorted(listed.items(), key=lambda one: one[0].startswith("DELETE /api/v1/sessions")):
+        method = name.split()[0]
+        address = path
+        for key, value in ids.items():
+            address = address.replace("{" + key + "}", value)
+        for who, expected in zip(WHO, RULES[ROUTES[name]], strict=True):
+            if name in ENDLESS and not expected:
+                continue
+            person = people.get(who)
+            answer = await gateway.client.request(
+                method, address, headers=person.headers if person else {}, json=BODIES.get(name)
+            )
+            got = answer.status_code
+            refused = got in (401, 403, 404) and not _is_about_the_request(answer.json())
+            # 503: the tests' gateway has no mail.
+            if (got != expected) if expected else (refused or (got >= 500 and got != 503)):
+                wrong.append(f"{name}, {who}: {got}, and not {expected or 'let through'}: {answer.text[:120]}")
+    assert wrong == [], "\n".join(wrong)
+
+
+def _is_about_the_request(problem: dict[str, Any]) -> bool:
+    """Whether a 401 or 404 says no more than that what was sent is wrong for everybody."""
+    return problem.get("type", "").rpartition(":")[2] in (
+        *("wrong-credentials", "invalid-refresh-token"),
+        "session-ended",  # by the route before
+    )
+
+
+async def world(gateway: Gateway) -> tuple[dict[str, Person], dict[str, str]]:
+    """Everybody, and what they ask for."""
+    owner, follower, blocked, stranger = [await gateway.person() for _ in range(4)]
+    people = {"owner": owner, "follower": follower, "blocked": blocked, "stranger": stranger}
+    await gateway.client.put(f"/api/v1/users/{owner.id}/follow", headers=follower.headers)
+    media_id = (await gateway.upload(owner)).json()["media_id"]
+    post_id = await gateway.post(owner)
+    await gateway.publish(owner, post_id)
+    await gateway.catch_up()
+    answer = await gateway.client.post(
+        f"/api/v1/posts/{post_id}/comments", json={"text": "first"}, headers=owner.headers
+    )
+    collection = await gateway.client.post("/api/v1/me/collections", json={"name": "mine"}, headers=owner.headers)
+    await gateway.client.put("/api/v1/me/privacy", json={"private": True}, headers=owner.headers)
+    await gateway.client.put(f"/api/v1/users/{blocked.id}/block", headers=owner.headers)
+    await gateway.catch_up()
+    ids = {
+        "user": owner.id,
+        "username": owner.username,
+        "post_id": post_id,
+        "media_id": media_id,
+        "comment_id": answer.json()["id"],
+        "collection_id": collection.json()["id"],
+        "key:path": "r/00/" + "0" * 64 + ".jpg",
+        "schema_id": "1",
+        "subject": "graph-shutterlog.Followed",
+        "version": "1",
+    }
+    return people, ids
