@@ -102,7 +102,7 @@ async def test_a_wrong_live_view_is_told_and_repaired_only_when_asked(world: Rep
     await world.redis.srem(keys[0], str(PEOPLE[3]))
     report = await world.replay("counters")
     assert (report.flipped, report.differences) == (False, 1)
-    assert f"post {liked}: {PEOPLE[3]} is only counted in the new one" in "\n".join(report.lines(5))
+    assert f"post {liked}: {PEOPLE[3]} is only counted as likes in the new one" in "\n".join(report.lines(5))
     assert (await world.replay("counters", accept_differences=True)).flipped
     found = await asyncio.to_thread(verify, world.settings, ("home_feed", "posts", "counters"), patience=5, quiet=True)
     assert found.differences == 0, list(found.lines(9))
