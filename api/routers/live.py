@@ -10,6 +10,7 @@ import msgspec
 from fastapi import APIRouter, Header, Request
 from fastapi.responses import StreamingResponse
 
+from api.access_tokens import Person
 from api.activity import Activity, sentence
 from api.identity import Reader
 from api.presenting import Presenter
@@ -57,8 +58,8 @@ async def follow_live(
 ) -> EventStream:
     """Your notifications as they come, as server-sent events, on as many devices as you like.
 
-    A stream ends with the access token it was asked for with. Come again with a new one and with `Last-Event-ID`:
-    nothing is missed and nothing comes twice.
+    A stream ends with its session, and after the time for which an access token is good. Come again with a new one and
+    with `Last-Event-ID`: nothing is missed and nothing comes twice.
     """
     await stores.notice_tail.ready()
     if stores.notice_tail.listeners(me.user_id) >= DEVICES:
@@ -66,7 +67,7 @@ async def follow_live(
     preferences = await stores.notifications.preferences(me.user_id)
     shared: Stores = request.app.state.stores
     seconds = float(stores.settings.access_token_seconds)
-    stream = Stream(shared, me.user_id, preferences, seconds)
+    stream = Stream(shared, me, preferences, seconds)
     return EventStream(stream.events(_since(stores, me.user_id, last_event_id)), headers=_HEADERS)
 
 
@@ -87,10 +88,11 @@ def _since(stores: Stores, user_id: int, last_event_id: str | None) -> int | Non
 class Stream:
     """One connection."""
 
-    def __init__(self, stores: Stores, user_id: int, preferences: Preferences, seconds: float) -> None:
+    def __init__(self, stores: Stores, person: Person, preferences: Preferences, seconds: float) -> None:
         """``seconds`` bounds how long it lasts."""
         self._stores = stores
-        self._user_id = user_id
+        self._user_id = person.user_id
+        self._session_id = person.session_id
         self._silenced = preferences.silenced
         self._end = asyncio.get_running_loop().time() + seconds
 
@@ -104,6 +106,8 @@ class Stream:
                 if left <= 0:
                     return
                 news = await listener.take(min(HEARTBEAT_SECONDS, left))
+                if not await self._is_open():
+                    return  # who was logged out hears nothing more
                 if listener.missed:
                     yield self._place(listener)
                 if not news:
@@ -117,6 +121,12 @@ class Stream:
                     return  # come again: what was not sent is still kept
                 if sent := b"".join(frames):
                     yield sent
+
+    async def _is_open(self) -> bool:
+        try:
+            return await self._stores.sessions.is_open(self._session_id)
+        except StoreAway:
+            return False  # come again
 
     def _place(self, listener: Listener) -> bytes:
         """The place up to which all was sent; with a word where that is not so."""

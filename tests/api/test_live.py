@@ -179,6 +179,19 @@ async def test_heartbeats_move_the_place_on(gateway: Gateway, address: str, monk
             await stream.next(places=True)
 
 
+async def test_who_was_logged_out_hears_nothing_more(
+    gateway: Gateway, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "HEARTBEAT_SECONDS", 0.05)
+    ada = await gateway.person("Ada")
+    async with listening(address, ada) as stream:
+        answer = await gateway.client.delete("/api/v1/sessions", headers=ada.headers)
+        assert answer.status_code < 300, answer.text
+        with pytest.raises(EOFError):
+            while True:
+                await stream.next(places=True)
+
+
 async def test_what_is_not_kept_is_to_be_read_again(
     gateway: Gateway, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
