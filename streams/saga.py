@@ -137,7 +137,7 @@ def decide(seen: Iterable[Seen], known: Known) -> Decided:
             # The saga's own word makes nobody known who was not.
             if pair.offset < offset and (about in known.pairs or not source_of(event)):
                 after = _settle(pair, event, offset, private, saying, about)
-                if about in known.pairs or _is_notable(after, private):
+                if about in known.pairs or saying.events or _is_notable(after, private):
                     decided.pairs[about] = known.pairs[about] = after
                 if after.state == "asks":
                     known.waiting.setdefault(about[0], set()).add(about[1])
@@ -152,7 +152,8 @@ def source_of(event: Event) -> str:
 
 
 def _is_notable(after: Pair, private: bool) -> bool:
-    """Whether a pair has to be remembered: a plain follow of a public person is what every view makes of it anyway."""
+    """Whether a pair has to be remembered even where nothing was said of it, which could be overtaken: a plain follow of
+    a public person is what every view makes of it anyway."""
     return private or after.blocks != 0
 
 

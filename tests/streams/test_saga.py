@@ -171,6 +171,20 @@ def test_what_the_saga_says_and_a_person_overtook_is_said_anew() -> None:
     assert world.state() == "none"
 
 
+def test_a_request_that_is_granted_at_once_can_be_overtaken_too() -> None:
+    """Of a pair of public people nothing else would be remembered."""
+    world = World()
+    world.say(pair(FollowRequested))
+    held = Log()
+    asyncio.run(SagaSink(world.memory, held, world.commits).apply(*_all(world)))
+    world.say(pair(FollowerRemoved, by=STAR))
+    for records in held.records.values():
+        world.say(*(record.event for record in records))
+    assert world.state() == "follows", "the approval comes behind the word that it crossed"
+    asyncio.run(world.settle())
+    assert world.state() == "none"
+
+
 def _all(world: World) -> Any:
     records = [record for records in world.log.records.values() for record in records]
     return SAGA.project(records), {tp: Span(-1, of[-1].offset) for tp, of in world.log.records.items()}
