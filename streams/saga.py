@@ -152,8 +152,8 @@ def source_of(event: Event) -> str:
 
 
 def _is_notable(after: Pair, private: bool) -> bool:
-    """Whether a pair has to be remembered even where nothing was said of it, which could be overtaken: a plain follow of
-    a public person is what every view makes of it anyway."""
+    """Whether a pair has to be remembered though nothing was said of it, which could be overtaken: a plain follow of a
+    public person is what every view makes of it anyway."""
     return private or after.blocks != 0
 
 
