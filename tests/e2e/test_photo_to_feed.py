@@ -120,7 +120,9 @@ async def test_a_file_that_is_no_picture_is_refused_with_a_reason_and_a_notice(p
 
     async def told() -> bool:
         nonlocal notices
-        notices = (await ada.get("/api/v1/notifications"))["items"]
+        everything = (await ada.get("/api/v1/notifications"))["items"]
+        assert {one["kind"] for one in everything} <= {"follow", "upload_failed"}
+        notices = [one for one in everything if one["kind"] == "upload_failed"]
         return bool(notices)
 
     await until("its author is told", told, SLOW)
