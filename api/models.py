@@ -15,9 +15,6 @@ def example(example: dict[str, Any]) -> ConfigDict:
     return ConfigDict(json_schema_extra={"example": example})
 
 
-_example = example
-
-
 _PERSON = {"id": "1000000000000000001", "username": "ada", "name": "Ada", "verified": True}
 _PICTURE = {
     "media_id": "1000000000000000002",
@@ -74,7 +71,7 @@ _COMMENT = {
 class Account(BaseModel):
     """A registered account."""
 
-    model_config = _example(
+    model_config = example(
         {"id": "1000000000000000001", "username": "ada", "name": "Ada", "registered_at": "2026-01-02T03:04:05.678Z"}
     )
 
@@ -87,7 +84,7 @@ class Account(BaseModel):
 class Tokens(BaseModel):
     """A session's tokens. The refresh token is good once: each refresh gives the next one."""
 
-    model_config = _example(
+    model_config = example(
         {
             "access_token": "eyJhbGciOiJIUzI1NiIs….…",
             "token_type": "Bearer",
@@ -107,7 +104,7 @@ class Tokens(BaseModel):
 class Person(BaseModel):
     """A person, in lists and beside posts. Empty where the account is not known here (yet)."""
 
-    model_config = _example(_PERSON)
+    model_config = example(_PERSON)
 
     id: Id
     username: str
@@ -127,7 +124,7 @@ class Ties(BaseModel):
 class Profile(Person):
     """A person's page."""
 
-    model_config = _example(
+    model_config = example(
         _PERSON
         | {
             "bio": "Pictures of engines.",
@@ -156,7 +153,7 @@ class Profile(Person):
 class People(BaseModel):
     """A page of people."""
 
-    model_config = _example({"items": [_PERSON], "next_cursor": "DeC2s6dkAAE"})
+    model_config = example({"items": [_PERSON], "next_cursor": "DeC2s6dkAAE"})
 
     items: list[Person]
     next_cursor: str | None = Field(description="Give it as `cursor` for the next page; null at the end.")
@@ -165,7 +162,7 @@ class People(BaseModel):
 class Follow(BaseModel):
     """Whether you follow this person, from now on, or have asked to."""
 
-    model_config = _example({"user_id": "1000000000000000001", "following": True, "requested": False})
+    model_config = example({"user_id": "1000000000000000001", "following": True, "requested": False})
 
     user_id: Id
     following: bool
@@ -175,7 +172,7 @@ class Follow(BaseModel):
 class Follower(BaseModel):
     """Whether this person follows you, from now on."""
 
-    model_config = _example({"user_id": "1000000000000000001", "follows_you": True})
+    model_config = example({"user_id": "1000000000000000001", "follows_you": True})
 
     user_id: Id
     follows_you: bool
@@ -184,7 +181,7 @@ class Follower(BaseModel):
 class Block(BaseModel):
     """Whether you block this person, from now on."""
 
-    model_config = _example({"user_id": "1000000000000000001", "blocked": True})
+    model_config = example({"user_id": "1000000000000000001", "blocked": True})
 
     user_id: Id
     blocked: bool
@@ -193,7 +190,7 @@ class Block(BaseModel):
 class Mute(BaseModel):
     """Whether you mute this person, from now on."""
 
-    model_config = _example({"user_id": "1000000000000000001", "muted": True})
+    model_config = example({"user_id": "1000000000000000001", "muted": True})
 
     user_id: Id
     muted: bool
@@ -202,7 +199,7 @@ class Mute(BaseModel):
 class Privacy(BaseModel):
     """Whether you are private, from now on."""
 
-    model_config = _example({"private": True})
+    model_config = example({"private": True})
 
     private: bool
 
@@ -210,7 +207,7 @@ class Privacy(BaseModel):
 class Media(BaseModel):
     """An upload's state."""
 
-    model_config = _example(
+    model_config = example(
         {"media_id": "1000000000000000002", "status": "processing", "picture": None, "code": None, "reason": None}
     )
 
@@ -234,7 +231,7 @@ class Rendition(BaseModel):
 class Picture(BaseModel):
     """A picture with its renditions; width and height are the upright original's."""
 
-    model_config = _example(_PICTURE)
+    model_config = example(_PICTURE)
 
     media_id: Id
     width: int
@@ -247,7 +244,7 @@ class Picture(BaseModel):
 class Post(BaseModel):
     """A post. Only its author sees one that is not published."""
 
-    model_config = _example(_POST)
+    model_config = example(_POST)
 
     id: Id
     author: Person
@@ -277,7 +274,7 @@ class Post(BaseModel):
 class Like(BaseModel):
     """Whether you like this post, from now on."""
 
-    model_config = _example({"post_id": "1000000000000000003", "liked": True})
+    model_config = example({"post_id": "1000000000000000003", "liked": True})
 
     post_id: Id
     liked: bool
@@ -286,7 +283,7 @@ class Like(BaseModel):
 class Comment(BaseModel):
     """A comment on a post, or a reply to one."""
 
-    model_config = _example(_COMMENT)
+    model_config = example(_COMMENT)
 
     id: Id
     post_id: Id
@@ -302,7 +299,7 @@ class Comment(BaseModel):
 class Comments(BaseModel):
     """A page of comments."""
 
-    model_config = _example({"items": [_COMMENT], "pinned": [], "disabled": False, "next_cursor": "DeC2s6dkAAU"})
+    model_config = example({"items": [_COMMENT], "pinned": [], "disabled": False, "next_cursor": "DeC2s6dkAAU"})
 
     items: list[Comment]
     pinned: list[Comment] = Field(description="On the first page, what stands above the others; not among `items`.")
@@ -313,7 +310,7 @@ class Comments(BaseModel):
 class Pin(BaseModel):
     """Whether this comment is pinned, from now on."""
 
-    model_config = _example({"comment_id": "1000000000000000005", "pinned": True})
+    model_config = example({"comment_id": "1000000000000000005", "pinned": True})
 
     comment_id: Id
     pinned: bool
@@ -322,7 +319,7 @@ class Pin(BaseModel):
 class Commenting(BaseModel):
     """Whether this post may be commented, from now on."""
 
-    model_config = _example({"post_id": "1000000000000000003", "disabled": True})
+    model_config = example({"post_id": "1000000000000000003", "disabled": True})
 
     post_id: Id
     disabled: bool
@@ -331,7 +328,7 @@ class Commenting(BaseModel):
 class Save(BaseModel):
     """Whether you keep this post, from now on."""
 
-    model_config = _example({"post_id": "1000000000000000003", "saved": True, "collection_id": None})
+    model_config = example({"post_id": "1000000000000000003", "saved": True, "collection_id": None})
 
     post_id: Id
     saved: bool
@@ -341,7 +338,7 @@ class Save(BaseModel):
 class Share(BaseModel):
     """A post to be passed on."""
 
-    model_config = _example({"post_id": "1000000000000000003", "url": "https://…/api/v1/posts/1000000000000000003"})
+    model_config = example({"post_id": "1000000000000000003", "url": "https://…/api/v1/posts/1000000000000000003"})
 
     post_id: Id
     url: str = Field(description="Whoever may see the post finds it here.")
@@ -350,7 +347,7 @@ class Share(BaseModel):
 class Collection(BaseModel):
     """A collection of saved posts, which only its owner sees."""
 
-    model_config = _example({"id": "1000000000000000006", "name": "Light", "made_at": "2026-01-02T03:04:05.678Z"})
+    model_config = example({"id": "1000000000000000006", "name": "Light", "made_at": "2026-01-02T03:04:05.678Z"})
 
     id: Id
     name: str
@@ -360,7 +357,7 @@ class Collection(BaseModel):
 class Collections(BaseModel):
     """One's collections."""
 
-    model_config = _example(
+    model_config = example(
         {
             "items": [{"id": "1000000000000000006", "name": "Light", "made_at": "2026-01-02T03:04:05.678Z"}],
             "next_cursor": None,
@@ -374,7 +371,7 @@ class Collections(BaseModel):
 class PostAccepted(BaseModel):
     """The post is in the log; it is published as soon as its media are ready."""
 
-    model_config = _example({"id": "1000000000000000003", "status": "processing"})
+    model_config = example({"id": "1000000000000000003", "status": "processing"})
 
     id: Id
     status: Literal["processing"] = "processing"
@@ -383,7 +380,7 @@ class PostAccepted(BaseModel):
 class CaptionChanged(BaseModel):
     """The caption is in the log."""
 
-    model_config = _example({"id": "1000000000000000003", "caption": "The engine at dawn"})
+    model_config = example({"id": "1000000000000000003", "caption": "The engine at dawn"})
 
     id: Id
     caption: str
@@ -392,7 +389,7 @@ class CaptionChanged(BaseModel):
 class Posts(BaseModel):
     """A page of posts, newest first."""
 
-    model_config = _example({"items": [_POST], "next_cursor": "DeC2s6dkAAM"})
+    model_config = example({"items": [_POST], "next_cursor": "DeC2s6dkAAM"})
 
     items: list[Post]
     next_cursor: str | None = Field(description="Give it as `cursor` for the next page; null at the end.")

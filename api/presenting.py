@@ -46,7 +46,6 @@ class Presenter:
         self._stores = stores
         settings = stores.settings
         base = settings.public_url or f"http://{settings.api_host}:{settings.api_port}"
-        self._media_url = f"{base.rstrip('/')}/media/"
         self._posts_url = f"{base.rstrip('/')}/api/v1/posts/"
         self._media_urls = MediaUrls(stores.settings)
 

@@ -15,7 +15,7 @@ from api.stores import Stores
 from api.usernames import find_named
 from schemas.ids import MAX_ID
 from sinks.posts import PostRow
-from streams.rules import Facts, View, may_meet, may_open, view_of
+from streams.rules import Facts, may_meet, may_open, view_of
 
 UserPath = Annotated[str, Path(description="A username or a user id.", examples=["ada", "1000000000000000001"])]
 IdPath = Annotated[str, Path(description="An id.", examples=["1000000000000000001"])]
@@ -71,32 +71,20 @@ def check_author(author_id: int, user_id: int) -> None:
 
 async def open_post(stores: Stores, post_id: int, viewer_id: int | None) -> PostRow:
     """The post, as the view has it or as it was submitted; ``Problem`` 404 where ``viewer_id`` may not see it."""
-    return (await open_post_with_facts(stores, post_id, viewer_id))[0]
-
-
-async def open_post_with_facts(stores: Stores, post_id: int, viewer_id: int | None) -> tuple[PostRow, Facts]:
-    """The post, and what its viewer has to do with its author; ``Problem`` 404 as ``open_post``."""
     row = (await stores.posts.by_ids([post_id])).get(post_id) or await _submitted(stores, post_id)
     if row is None:
         raise not_found("post")
-    facts = await stores.relations.facts(viewer_id, [row.author_id])
-    if not may_open(row, facts):
+    if not may_open(row, await stores.relations.facts(viewer_id, [row.author_id])):
         raise not_found("post")
-    return row, facts
-
-
-async def meet(stores: Stores, viewer_id: int | None, user_id: int) -> View:
-    """How much of ``user_id`` the viewer sees, "open" or "private"; ``Problem`` 404 where they may not know of them."""
-    view = view_of(await stores.relations.facts(viewer_id, [user_id]), user_id)
-    if view == "hidden":
-        raise not_found("person")
-    return view
+    return row
 
 
 async def open_person(stores: Stores, viewer_id: int | None, user_id: int) -> None:
     """Raise ``Problem`` 404, or 403 for the private, unless the viewer sees what ``user_id`` posts and whom they
     follow."""
-    view = await meet(stores, viewer_id, user_id)
+    view = view_of(await stores.relations.facts(viewer_id, [user_id]), user_id)
+    if view == "hidden":
+        raise not_found("person")
     await check_person(stores, user_id)
     if view == "private":
         detail = "This account is private: only approved followers see this. Ask to follow it."

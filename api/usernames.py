@@ -42,16 +42,17 @@ async def current_username(stores: Stores, user_id: int) -> str | None:
     return opened(await stores.keys.get_many([user_id]), user_id, account.username)
 
 
-async def take_username(stores: Stores, username: str, user_id: int) -> Name:
+async def take_username(stores: Stores, username: str, user_id: int) -> None:
     """Reserve ``username`` for this person, and what looks like it; ``Problem`` 409 where it is not to be had."""
     await _take_likeness(stores, username, user_id)
     now = now_ms()
     held = await stores.usernames.reserve(username, user_id, now)
     if held.user_id == user_id:
-        return held
-    if await _is_free(stores, username, held) and await stores.usernames.take_over(username, held, user_id, now):
-        return Name(user_id, now, False)
-    raise _taken(username)
+        return
+    if not await _is_free(stores, username, held):
+        raise _taken(username)
+    if not await stores.usernames.take_over(username, held, user_id, now):
+        raise _taken(username)
 
 
 async def settle(stores: Stores, username: str, name: Name) -> bool:

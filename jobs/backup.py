@@ -35,7 +35,7 @@ from jobs.backup_manifest import (
     write_manifest,
 )
 from jobs.backup_segments import Kept, SegmentWriter
-from jobs.verify import EMITTERS
+from jobs.emitters import EMITTERS
 from jobs.verify_log import committed
 from schemas import codec
 from sinks.kept_tables import LEFT_OUT

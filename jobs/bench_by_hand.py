@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import fastavro
@@ -18,7 +18,7 @@ from schemas.lock import locked
 from sinks.settings import Settings
 from streams.buckets import bucket_of
 
-_HEAD = 5
+HEAD = 5
 """Bytes of Confluent's framing."""
 
 _FAN_OUT = """
@@ -100,6 +100,30 @@ class ByCommands:
 
 def drain(settings: Settings, kind: type[Writer], events: int) -> float:
     """Read ``events`` PostPublished from the start of ``posts`` into feeds; events/s after the first batch."""
+    newest = locked().subjects[subject("posts", "PostPublished")][-1]
+    schema = fastavro.parse_schema(runtime(newest.schema))
+    client = redis.Redis.from_url(settings.redis_url, protocol=2)
+    writer = kind(settings, client)
+
+    def take(values: Sequence[bytes]) -> None:
+        found = [body_of(value, schema) for value in values]
+        writer.write([(event["author_id"], event["post_id"]) for event in found])
+
+    try:
+        return consumed(settings, "posts", events, take)
+    finally:
+        client.close()
+
+
+def body_of(value: bytes, schema: Any) -> Any:
+    """The fields of a record, behind the framing."""
+    body = io.BytesIO(value)
+    body.seek(HEAD)
+    return fastavro.schemaless_reader(body, schema, None)
+
+
+def consumed(settings: Settings, topic: str, events: int, take: Callable[[Sequence[bytes]], None]) -> float:
+    """Read ``events`` from the start of ``topic``, batch by batch, committing after each; events/s after the first."""
     consumer = Consumer(
         {
             "bootstrap.servers": settings.kafka_bootstrap,
@@ -109,32 +133,21 @@ def drain(settings: Settings, kind: type[Writer], events: int) -> float:
             "fetch.wait.max.ms": 50,
         }
     )
-    newest = locked().subjects[subject("posts", "PostPublished")][-1]
-    schema = fastavro.parse_schema(runtime(newest.schema))
-    client = redis.Redis.from_url(settings.redis_url, protocol=2)
-    writer = kind(settings, client)
-    consumer.assign([KafkaPartition(settings.topic("posts"), n, 0) for n in range(settings.partitions)])
+    consumer.assign([KafkaPartition(settings.topic(topic), n, 0) for n in range(settings.partitions)])
     done = first = 0
     began = last = time.perf_counter()
     try:
         while done < events:
             messages = consumer.consume(settings.batch_events, timeout=settings.batch_wait_seconds)
-            posts = []
-            for message in messages:
-                body = io.BytesIO(message.value() or b"")
-                body.seek(_HEAD)
-                event: Any = fastavro.schemaless_reader(body, schema)
-                posts.append((event["author_id"], event["post_id"]))
-            if posts:
-                writer.write(posts)
+            if messages:
+                take([message.value() or b"" for message in messages])
                 consumer.commit(asynchronous=True)
                 last = time.perf_counter()
             elif time.perf_counter() - last > 30:
                 raise TimeoutError("Kafka gave no record for 30 s")
-            done += len(posts)
+            done += len(messages)
             if done and not first:
                 first, began = done, time.perf_counter()
         return (done - first) / (time.perf_counter() - began)
     finally:
         consumer.close()
-        client.close()

@@ -9,16 +9,14 @@ that pushes into followers' feeds and trims them. The same with commands from Py
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import Any
 
 from jobs.bench_by_hand import ByCommands, ByLua, drain
-from jobs.bench_scene import PEOPLE, Scene, middle, opened
+from jobs.bench_scene import PEOPLE, Scene, middle, opened, rate_of
 from sinks.settings import Settings
 
 EVENTS = 40_000
 _NAIVE_EVENTS = 8_000
-_POLL_SECONDS = 0.02
 
 
 def run(samples: int = 3, events: int = EVENTS) -> dict[str, object]:
@@ -61,19 +59,6 @@ async def _run(samples: int, events: int) -> dict[str, Any]:
 
 
 async def agent_rate(scene: Scene, events: int) -> float:
-    """Events/s of the agent over the prefilled topic: what it applied after its first batch, by the time this took."""
+    """Events/s of the agent of the feeds over the prefilled topic."""
     async with scene.agent() as agent:
-        first, began, applied = 0, 0.0, 0
-        while True:
-            now = await scene.applied()
-            agent.check(now > applied)
-            applied = now
-            if applied and not first:
-                first, began = applied, time.perf_counter()
-            if applied >= events:
-                break
-            await asyncio.sleep(_POLL_SECONDS)
-        took = time.perf_counter() - began
-    if first >= events:
-        raise ValueError(f"{events} events are too few: the agent applied them in one go")
-    return (events - first) / took
+        return await rate_of([agent], events, scene.applied)

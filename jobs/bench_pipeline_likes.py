@@ -8,18 +8,15 @@ one SREM for each post in one pipeline, without fences, shards or any memory of 
 from __future__ import annotations
 
 import asyncio
-import io
 import random
-import time
-import uuid
+from collections.abc import Sequence
 from typing import Any
 
 import fastavro
 import redis
-from confluent_kafka import Consumer
-from confluent_kafka import TopicPartition as KafkaPartition
 
-from jobs.bench_scene import AT, Scene, middle, opened
+from jobs.bench_by_hand import HEAD, body_of, consumed
+from jobs.bench_scene import AT, Scene, middle, opened, rate_of
 from schemas.declared import runtime, subject
 from schemas.events import PostLiked, PostUnliked
 from schemas.ids import snowflake
@@ -33,9 +30,6 @@ from streams.records import TopicPartition
 EVENTS = 200_000
 PEOPLE, POSTS = 4_000, 5_000
 UNLIKES = 0.08
-_HEAD = 5
-"""Bytes of Confluent's framing."""
-_POLL_SECONDS = 0.02
 
 
 def run(samples: int = 3, events: int = EVENTS) -> dict[str, object]:
@@ -88,67 +82,37 @@ async def _fill(scene: Scene, events: int) -> None:
 
 
 async def _agent_rate(scene: Scene, events: int) -> float:
-    """Events/s of the agent: what it applied after its first batch, by the time this took."""
+    """Events/s of the agent of the counters over the prefilled topic."""
     settings = scene.settings
     sink = CounterSink(scene.redis, Topics(settings).ids(), generation=1, buckets=settings.buckets)
     partitions = [TopicPartition("engagement", n) for n in range(settings.partitions)]
+
+    async def applied() -> int:
+        return sum(offset + 1 for offset in (await sink.fences(partitions)).values())
+
     async with scene.agent(COUNTED.name) as agent:
-        first, began, applied = 0, 0.0, 0
-        while applied < events:
-            now = sum(offset + 1 for offset in (await sink.fences(partitions)).values())
-            agent.check(now > applied)
-            applied = now
-            if applied and not first:
-                first, began = applied, time.perf_counter()
-            await asyncio.sleep(_POLL_SECONDS)
-        took = time.perf_counter() - began
-    if first >= events:
-        raise ValueError(f"{events} events are too few: the agent applied them in one go")
-    return (events - first) / took
+        return await rate_of([agent], events, applied)
 
 
 def drain(settings: Settings, events: int) -> float:
     """Read ``events`` likes and unlikes from the start of ``engagement`` into sets; events/s after the first batch."""
-    consumer = Consumer(
-        {
-            "bootstrap.servers": settings.kafka_bootstrap,
-            "group.id": f"{settings.topic_prefix}by-hand-{uuid.uuid4().hex[:8]}",
-            "enable.auto.commit": False,
-            "auto.offset.reset": "earliest",
-            "fetch.wait.max.ms": 50,
-        }
-    )
     schemas: dict[int, tuple[Any, bool]] = {}
     for name in ("PostLiked", "PostUnliked"):
         newest = locked().subjects[subject("engagement", name)][-1]
         schemas[newest.id] = fastavro.parse_schema(runtime(newest.schema)), name == "PostLiked"
     client = redis.Redis.from_url(settings.redis_url, protocol=2)
-    consumer.assign([KafkaPartition(settings.topic("engagement"), n, 0) for n in range(settings.partitions)])
-    done = first = 0
-    began = last = time.perf_counter()
+
+    def take(values: Sequence[bytes]) -> None:
+        said: dict[tuple[int, int], bool] = {}
+        for value in values:
+            schema, likes = schemas[int.from_bytes(value[1:HEAD], "big")]
+            event = body_of(value, schema)
+            said[event["post_id"], event["actor_id"]] = likes
+        _write(client, said)
+
     try:
-        while done < events:
-            messages = consumer.consume(settings.batch_events, timeout=settings.batch_wait_seconds)
-            said: dict[tuple[int, int], bool] = {}
-            for message in messages:
-                value = message.value() or b""
-                schema, likes = schemas[int.from_bytes(value[1:_HEAD], "big")]
-                body = io.BytesIO(value)
-                body.seek(_HEAD)
-                event: Any = fastavro.schemaless_reader(body, schema, None)
-                said[event["post_id"], event["actor_id"]] = likes
-            if messages:
-                _write(client, said)
-                consumer.commit(asynchronous=True)
-                last = time.perf_counter()
-            elif time.perf_counter() - last > 30:
-                raise TimeoutError("Kafka gave no record for 30 s")
-            done += len(messages)
-            if done and not first:
-                first, began = done, time.perf_counter()
-        return (done - first) / (time.perf_counter() - began)
+        return consumed(settings, "engagement", events, take)
     finally:
-        consumer.close()
         client.close()
 
 

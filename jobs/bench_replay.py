@@ -10,12 +10,11 @@ with the first batch they have applied.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
-from jobs.bench_scene import AT, Scene, middle, opened
+from jobs.bench_scene import AT, Scene, middle, opened, rate_of
 from jobs.replay import replay
 from jobs.replay_report import Wishes
 from jobs.replay_views import VIEWS, ReplayStores, drop_generation
@@ -41,7 +40,6 @@ PEOPLE, PROFILES = 2_000, 20
 WORLDS = {120_000: ("home_feed",), 40_000: ("accounts", "follows", "posts", "user_posts")}
 """Posts in all, and what is measured with so many. With 20 of each author feeds hold their 500 posts; with 60 most have
 been evicted again, as in any log that has grown for a while: agents push each one, and replay loads the last ones."""
-_POLL_SECONDS = 0.05
 _AT_ONCE = 5_000
 
 
@@ -100,22 +98,13 @@ async def _live_rate(scene: Scene, stores: ReplayStores, view: str, ends: dict[T
     await make_tables(stores.cassandra, view, begun.highest)
     await asyncio.to_thread(log.write, begun.flipped(begun.highest, now_ms()))
     sink = stores.live_sink(VIEWS[view], begun.highest)
-    total = sum(end + 1 for end in ends.values())
+
+    async def applied() -> int:
+        return sum(at + 1 for at in (await sink.fences(list(ends))).values())
+
     async with AsyncExitStack() as stack:
         agents = [await stack.enter_async_context(scene.agent(view)) for _ in range(_workers(view))]
-        first, began, applied = 0, 0.0, 0
-        while applied < total:
-            await asyncio.sleep(_POLL_SECONDS)
-            now = sum(at + 1 for at in (await sink.fences(list(ends))).values())
-            for agent in agents:
-                agent.check(now > applied)
-            if now and not first:
-                first, began = now, time.perf_counter()
-            applied = now
-        took = time.perf_counter() - began
-    if first >= total:
-        raise ValueError(f"{total} events of {view} are too few: the agents applied them in one go")
-    return (total - first) / took
+        return await rate_of(agents, sum(end + 1 for end in ends.values()), applied)
 
 
 async def _replay_rate(stores: ReplayStores, view: str) -> float:

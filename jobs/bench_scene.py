@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -35,6 +35,7 @@ PEOPLE, FOLLOWING = 4_000, 50
 some 35 followers in the mean, near to the 43.7 of SNAP's ego-Facebook. Feeds then fill, and are trimmed, at different
 times."""
 _AGENT_SECONDS = 60.0
+_POLL_SECONDS = 0.02
 
 
 class AgentAway(RuntimeError):
@@ -184,6 +185,24 @@ class Agent:
         if ended is not None or time.monotonic() > self._deadline:
             tail = self._log.read_text(errors="replace")[-2000:]
             raise AgentAway(f"the agent {'ended' if ended is not None else 'stands still'}: {tail}")
+
+
+async def rate_of(agents: Sequence[Agent], events: int, applied: Callable[[], Awaitable[int]]) -> float:
+    """Events/s over prefilled topics: what was applied after the first batch, by the time this took. ``applied`` says
+    how many of the ``events`` are. Raises ``AgentAway``, and ``ValueError`` where all were applied in one go."""
+    first, began, done = 0, 0.0, 0
+    while done < events:
+        now = await applied()
+        for agent in agents:
+            agent.check(now > done)
+        done = now
+        if done and not first:
+            first, began = done, time.perf_counter()
+        await asyncio.sleep(_POLL_SECONDS)
+    took = time.perf_counter() - began
+    if first >= events:
+        raise ValueError(f"{events} events are too few: the agents applied them in one go")
+    return (events - first) / took
 
 
 @asynccontextmanager

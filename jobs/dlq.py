@@ -29,6 +29,7 @@ from typing import Any, NamedTuple
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from jobs.emitters import EMITTERS
 from schemas.codec import Undecodable, decode
 from schemas.events import TOPICS
 from schemas.readable import fields_of
@@ -41,7 +42,6 @@ from streams.records import TopicPartition
 _ADDRESS = re.compile(r"([a-z_]+)-(\d{1,9})@(\d{1,18})")
 _AGO = re.compile(r"(\d+)([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-EMITTERS = ("media", "publisher", "notices", "saga")
 _DUMPED = 256
 """Bytes of a hex dump."""
 

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Self
 
+from jobs.emitters import EMITTERS
 from sinks.cassandra import Cassandra
 from sinks.counters import COUNTED, CounterSink
 from sinks.generation_tables import drop as drop_tables
@@ -41,7 +42,6 @@ VIEWS: dict[str, View[Any]] = {
 }
 PREFIXES = {view.name: view.prefix for view in (FEEDS, COUNTED)}
 """Of views in Redis, what their keys begin with before the generation."""
-EMITTERS = ("media", "publisher", "notices", "saga")
 REDIS_SECONDS = 60.0
 
 

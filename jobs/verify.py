@@ -25,6 +25,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from jobs.emitters import EMITTERS
 from jobs.verify_counters import CounterComparison
 from jobs.verify_differences import Differences
 from jobs.verify_feeds import FeedComparison
@@ -63,13 +64,6 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "counters": ("engagement", "posts"),
 }
 """The topics of each view."""
-EMITTERS: dict[str, tuple[str, ...]] = {
-    "media": ("media",),
-    "publisher": ("posts", "media"),
-    "notices": ("engagement", "graph", "posts"),
-    "saga": ("graph", "engagement"),
-}
-"""What emitters read; they are checked for what they owe."""
 OWED: dict[str, Callable[[Fold], Accounting]] = {
     "media": renderings,
     "publisher": publications,

@@ -116,7 +116,7 @@ class NoticeFold:
                 others = set(event.mentions) - {owner, event.parent_author_id}
                 for person in others:
                     self._stands(Subject(person, "mention", post, who, comment))
-                if event.parent_id:
+                if event.parent_id and event.parent_author_id:
                     self._stands(Subject(event.parent_author_id, "reply", event.parent_id, who, comment))
                 if owner != event.parent_author_id or not event.parent_id:
                     self._stands(Subject(owner, "comment", post, who, comment))

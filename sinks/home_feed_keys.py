@@ -11,8 +11,6 @@ from sinks.redis_keys import GenerationKeys
 
 _SCANNED = 5000
 _PIPELINED = 500
-_MEASURED = 1000
-"""Keys whose memory is asked for; of more, so many are drawn."""
 
 
 class Name(NamedTuple):

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import takewhile
 from typing import NamedTuple
@@ -196,7 +196,7 @@ class NoticeTail:
         consumer.assign([KafkaPartition(topic, partition, place) for partition, place in enumerate(places)])
         return [place - 1 for place in places]
 
-    def _run(self, consumer: Consumer, at_end: object) -> None:
+    def _run(self, consumer: Consumer, at_end: Callable[[int], None]) -> None:
         try:
             while not self._stopping.is_set():
                 first = consumer.poll(_POLL_SECONDS)
@@ -208,11 +208,11 @@ class NoticeTail:
         finally:
             consumer.close()
 
-    def _take(self, read: Iterable[tuple[int, int, News | None, bool]], at_end: object) -> None:
+    def _take(self, read: Iterable[tuple[int, int, News | None, bool]], at_end: Callable[[int], None]) -> None:
         for partition, offset, event, is_end in read:
             self._last[partition] = max(offset, self._last[partition])
             if is_end:
-                at_end(partition)  # type: ignore[operator]
+                at_end(partition)
             elif event is not None:
                 self._keep(partition, Placed(offset, event))
 

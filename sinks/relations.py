@@ -81,10 +81,6 @@ class RelationReader:
         rows = await self._cassandra.execute(self._all_ties, (viewer_id, [BLOCKS, BLOCKED_BY, MUTES]))
         return {row.other_id for row in rows}
 
-    async def standings(self, user_ids: Collection[int]) -> dict[int, Standing]:
-        """How ``user_ids`` stand, whoever asks. Raises ``StoreAway``."""
-        return dict((await self.facts(None, user_ids)).standings)
-
     async def _changes_of_privacy(self, user_ids: Collection[int]) -> dict[int, list[tuple[int, bool]]]:
         found: dict[int, list[tuple[int, bool]]] = {}
         for row in await in_chunks(self._cassandra, self._privacy, user_ids):

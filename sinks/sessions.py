@@ -61,11 +61,7 @@ class Sessions:
         """Begin a session."""
         opened = _token(secrets.token_urlsafe(16), user_id)
         # Listed first: what is open can always be found, and ended.
-        await self._cassandra.execute(
-            "INSERT INTO person_sessions (user_id, session_id, opened_at, refreshed_at) VALUES (?, ?, ?, ?) "
-            "USING TTL ?",
-            (user_id, opened.session_id, now_ms, now_ms, self._seconds),
-        )
+        await self._list(opened, now_ms, now_ms)
         await self._cassandra.execute(
             "INSERT INTO sessions (session_id, user_id, refresh_hash, opened_at) VALUES (?, ?, ?, ?) "
             "IF NOT EXISTS USING TTL ?",
@@ -87,21 +83,30 @@ class Sessions:
         if not rows or rows[0].user_id is None:
             return None
         opened, opened_at = _token(session_id, rows[0].user_id), rows[0].opened_at or 0
-        listed = (opened.user_id, session_id, opened_at, now_ms, self._seconds)
-        await self._cassandra.execute(
-            "INSERT INTO person_sessions (user_id, session_id, opened_at, refreshed_at) VALUES (?, ?, ?, ?) "
-            "USING TTL ?",
-            listed,
-        )
+        await self._list(opened, opened_at, now_ms)
         rows = await self._cassandra.execute(
             "UPDATE sessions USING TTL ? SET refresh_hash = ?, user_id = ?, opened_at = ? WHERE session_id = ? "
             "IF refresh_hash = ?",
-            (self._seconds, _hashed(opened.refresh_token), *opened[1:2], opened_at, session_id, _hashed(refresh_token)),
+            (
+                self._seconds,
+                _hashed(opened.refresh_token),
+                opened.user_id,
+                opened_at,
+                session_id,
+                _hashed(refresh_token),
+            ),
         )
         if rows[0].applied:
             return opened
         await self.end(session_id, opened.user_id)
         raise RefreshTokenReused
+
+    async def _list(self, opened: Opened, opened_at: int, refreshed_at: int) -> None:
+        await self._cassandra.execute(
+            "INSERT INTO person_sessions (user_id, session_id, opened_at, refreshed_at) VALUES (?, ?, ?, ?) "
+            "USING TTL ?",
+            (opened.user_id, opened.session_id, opened_at, refreshed_at, self._seconds),
+        )
 
     async def is_open(self, session_id: str) -> bool:
         """Whether the access tokens of this session are good: asked with every request, so remembered for a moment."""

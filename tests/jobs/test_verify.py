@@ -11,8 +11,9 @@ import redis.asyncio
 from confluent_kafka import Consumer
 from confluent_kafka import TopicPartition as KafkaPartition
 
+from jobs.emitters import EMITTERS
 from jobs.provision import provision
-from jobs.verify import EMITTERS, Report, UnknownView, verify
+from jobs.verify import Report, UnknownView, verify
 from jobs.verify_differences import Differences
 from schemas.codec import decode
 from schemas.events import (

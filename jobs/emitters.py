@@ -1,0 +1,11 @@
+"""The groups of agents that write events into the log instead of a view, and the topics that each reads."""
+
+from __future__ import annotations
+
+EMITTERS: dict[str, tuple[str, ...]] = {
+    "media": ("media",),
+    "publisher": ("posts", "media"),
+    "notices": ("engagement", "graph", "posts"),
+    "saga": ("graph", "engagement"),
+}
+"""`verify` checks them for what they owe; they cannot be replayed, since that would say everything twice."""
