@@ -10,9 +10,9 @@ from api.models import Person
 from api.models_notifications import Notification
 from api.presenting import Presenter, moment
 from api.stores import Stores
+from sinks.audience import RuledAudience
 from sinks.notifications import GroupRow, Standing
 from streams.notifications import UPLOAD_FAILED
-from streams.rules import may_notify, may_open
 
 _TEXTS = {
     "like": "liked your photo",
@@ -39,6 +39,8 @@ class Activity:
     def __init__(self, stores: Stores, recipient_id: int) -> None:
         self._stores = stores
         self._recipient_id = recipient_id
+        self.audience = RuledAudience(recipient_id, stores.relations, stores.posts, stores.comments)
+        """Whom and what this person may be told of."""
 
     async def page(self, before: tuple[int, int], limit: int) -> tuple[list[Shown], bool]:
         """The newest ``limit`` that are shown of those before the place ``before``; whether there may be more."""
@@ -69,25 +71,6 @@ class Activity:
         people = await Presenter(self._stores).people(self._recipient_id, actors)
         return [_model(one, people, seen) for one in shown]
 
-    async def unwelcome(self, actors: Collection[int]) -> set[int]:
-        """Those of ``actors`` of whom this person is told nothing."""
-        facts = await self._stores.relations.facts(self._recipient_id, actors)
-        return {actor for actor in actors if actor != self._recipient_id and not may_notify(facts, actor)}
-
-    async def standing_comments(self, comment_ids: Collection[int]) -> set[int]:
-        """Those of ``comment_ids`` that were not deleted, nor the comment that they reply to."""
-        return await self._stores.comments.standing(comment_ids)
-
-    async def tied(self) -> set[int]:
-        """Everybody whom this person blocks or mutes, or who blocks them."""
-        return await self._stores.relations.tied(self._recipient_id)
-
-    async def open_posts(self, post_ids: Collection[int]) -> set[int]:
-        """Those of ``post_ids`` that this person may open."""
-        rows = await self._stores.posts.by_ids(post_ids)
-        facts = await self._stores.relations.facts(self._recipient_id, {row.author_id for row in rows.values()})
-        return {post_id for post_id, row in rows.items() if may_open(row, facts)}
-
     async def _shown(self, groups: Iterable[GroupRow]) -> list[Shown]:
         """Those of ``groups`` of which something stands that this person may be told, by all the rules."""
         preferences = await self._stores.notifications.preferences(self._recipient_id)
@@ -95,7 +78,8 @@ class Activity:
         posts = {group.post for group in asked if group.post and group.kind != UPLOAD_FAILED}
         ids = [group.group_id for group in asked]
         standing, open_posts = await asyncio.gather(
-            self._stores.notifications.standing(self._recipient_id, ids, self), self.open_posts(posts)
+            self._stores.notifications.standing(self._recipient_id, ids, self.audience),
+            self.audience.open_posts(posts),
         )
         return [
             Shown(group, stands)

@@ -152,17 +152,17 @@ class Stream:
     async def _notified(self, event: Notified) -> dict[str, object] | None:
         """What is told of ``event``; None where the rules do not let it be told."""
         stores, actor_id = self._stores.for_request(), event.actor_id
-        activity = Activity(stores, self._user_id)
+        audience = Activity(stores, self._user_id).audience
         comments = [event.comment] if event.comment and event.kind in (COMMENT, REPLY, MENTION) else []
         # What is told of may be newer than the views that say whether it may be shown.
         source = {TopicPartition(event.source.topic, event.source.partition): event.source.offset}
         for view in ("comments",) if comments else ("posts",):
             await stores.fences.wait(view, self._user_id, source, stores.settings.consistency_wait_seconds)
         unwelcome, people, shown, said = await asyncio.gather(
-            activity.unwelcome([actor_id]),
+            audience.unwelcome([actor_id]),
             Presenter(stores).people(self._user_id, [actor_id]),
-            activity.open_posts([event.post] if event.post else []),
-            activity.standing_comments(comments),
+            audience.open_posts([event.post] if event.post else []),
+            audience.standing_comments(comments),
         )
         if unwelcome or actor_id not in people or (event.post and event.post not in shown) or said != set(comments):
             return None
