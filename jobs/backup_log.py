@@ -22,6 +22,7 @@ ORDER = (
     *(topic + DLQ_SUFFIX for topic in TOPICS),
     "activity",
     "notifications",
+    "stories",
     "engagement",
     "posts",
     "media",

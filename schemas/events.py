@@ -54,6 +54,21 @@ from schemas.events_notifications import (
     UploadFailed,
 )
 from schemas.events_posts import PostDeleted, PostEdited, PostPublished, PostRejected, PostSubmitted
+from schemas.events_stories import (
+    HighlightDeleted,
+    HighlightMade,
+    HighlightRenamed,
+    Sticker,
+    StoryDeleted,
+    StoryHighlighted,
+    StoryPublished,
+    StoryReacted,
+    StoryReactionWithdrawn,
+    StoryRejected,
+    StorySubmitted,
+    StoryUnhighlighted,
+    StoryViewed,
+)
 
 EVENTS: tuple[type[Event], ...] = (
     AccountRegistered,
@@ -101,6 +116,18 @@ EVENTS: tuple[type[Event], ...] = (
     NoticeWithdrawn,
     NotificationPreferencesChanged,
     NotificationsSeen,
+    StorySubmitted,
+    StoryPublished,
+    StoryRejected,
+    StoryDeleted,
+    StoryViewed,
+    StoryReacted,
+    StoryReactionWithdrawn,
+    HighlightMade,
+    HighlightRenamed,
+    HighlightDeleted,
+    StoryHighlighted,
+    StoryUnhighlighted,
 )
 TOPICS: tuple[str, ...] = tuple(dict.fromkeys(event.TOPIC for event in EVENTS))
 """The source topics and ``notifications``, in the order in which provisioning makes them."""
@@ -127,6 +154,9 @@ __all__ = [
     "FollowRequested",
     "Followed",
     "FollowerRemoved",
+    "HighlightDeleted",
+    "HighlightMade",
+    "HighlightRenamed",
     "MediaRejected",
     "Muted",
     "NoticeWithdrawn",
@@ -150,6 +180,16 @@ __all__ = [
     "RenditionsReady",
     "RoleChanged",
     "Source",
+    "Sticker",
+    "StoryDeleted",
+    "StoryHighlighted",
+    "StoryPublished",
+    "StoryReacted",
+    "StoryReactionWithdrawn",
+    "StoryRejected",
+    "StorySubmitted",
+    "StoryUnhighlighted",
+    "StoryViewed",
     "TOPICS",
     "Unblocked",
     "Unfollowed",

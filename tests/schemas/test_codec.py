@@ -30,6 +30,7 @@ from schemas.events import (
     Rendition,
     RenditionsReady,
     Source,
+    Sticker,
     UploadFailed,
 )
 from schemas.ids import MIN_ID
@@ -168,6 +169,7 @@ def _one_of_each() -> Iterator[Event]:
         Source: Source("media", 0, 0, 0),
         RenderedMedia: picture,
         list[RenderedMedia]: [picture],
+        list[Sticker]: [Sticker(kind="text", x=500, y=500, content=b"x")],
     }
     for event in EVENTS:
         hints = get_type_hints(event)
