@@ -30,12 +30,15 @@ from schemas.events import (
     PostLiked,
     PostPublished,
     PostRejected,
+    PostSeen,
     PostSubmitted,
     PostUnliked,
     ProfileChanged,
+    ProfileVisited,
     RenderedMedia,
     RenditionsReady,
     RoleChanged,
+    Searched,
     UploadCompleted,
     UploadFailed,
     UsernameChanged,
@@ -154,6 +157,8 @@ class Fold:
                 self._take_post(event)
             case Notified() | NoticeWithdrawn() | NotificationPreferencesChanged() | NotificationsSeen():
                 pass  # all there is to them is in ``told``
+            case PostSeen() | ProfileVisited() | Searched():
+                pass  # of no view that is compared here
             case _ if self.engagement.take(event):
                 pass
             case _:

@@ -17,7 +17,7 @@ from schemas.events_accounts import (
     RoleChanged,
     UsernameChanged,
 )
-from schemas.events_activity import NotificationsSeen
+from schemas.events_activity import NotificationsSeen, PostSeen, ProfileVisited, Searched
 from schemas.events_engagement import (
     CollectionDeleted,
     CollectionMade,
@@ -128,6 +128,9 @@ EVENTS: tuple[type[Event], ...] = (
     HighlightDeleted,
     StoryHighlighted,
     StoryUnhighlighted,
+    PostSeen,
+    ProfileVisited,
+    Searched,
 )
 TOPICS: tuple[str, ...] = tuple(dict.fromkeys(event.TOPIC for event in EVENTS))
 """The source topics and ``notifications``, in the order in which provisioning makes them."""
@@ -169,16 +172,19 @@ __all__ = [
     "PostPublished",
     "PostRejected",
     "PostSaved",
+    "PostSeen",
     "PostShared",
     "PostSubmitted",
     "PostUnliked",
     "PostUnsaved",
     "PrivacyChanged",
     "ProfileChanged",
+    "ProfileVisited",
     "RenderedMedia",
     "Rendition",
     "RenditionsReady",
     "RoleChanged",
+    "Searched",
     "Source",
     "Sticker",
     "StoryDeleted",

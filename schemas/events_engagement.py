@@ -1,4 +1,8 @@
-"""The events of the topic ``engagement``: what people do with a post."""
+"""The events of the topic ``engagement``: what people do with a post.
+
+``hashtags`` and ``place`` are the post's as whoever said the event saw it, so that what is told of tags and places
+reads no other view; what the saga says leaves them empty.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,8 @@ class PostLiked(Event, frozen=True, kw_only=True):
     KEY = "post_id"
     post_id: int
     author_id: int
+    hashtags: list[str] = []
+    place: str = ""
 
 
 class PostUnliked(Event, frozen=True, kw_only=True):
@@ -22,6 +28,8 @@ class PostUnliked(Event, frozen=True, kw_only=True):
     post_id: int
     author_id: int
     source: str = ""
+    hashtags: list[str] = []
+    place: str = ""
 
 
 class CommentAdded(Event, frozen=True, kw_only=True):
@@ -38,6 +46,8 @@ class CommentAdded(Event, frozen=True, kw_only=True):
     mentions: list[int] = []
     hashtags: list[str] = []
     spam: int = 0
+    post_hashtags: list[str] = []
+    place: str = ""
 
 
 class CommentDeleted(Event, frozen=True, kw_only=True):
@@ -50,6 +60,8 @@ class CommentDeleted(Event, frozen=True, kw_only=True):
     author_id: int
     parent_id: int = 0
     commenter_id: int
+    hashtags: list[str] = []
+    place: str = ""
 
 
 class CommentPinned(Event, frozen=True, kw_only=True):
@@ -98,6 +110,8 @@ class PostSaved(Event, frozen=True, kw_only=True):
     post_id: int
     author_id: int
     collection_id: int = 0
+    hashtags: list[str] = []
+    place: str = ""
 
 
 class PostUnsaved(Event, frozen=True, kw_only=True):
@@ -108,6 +122,8 @@ class PostUnsaved(Event, frozen=True, kw_only=True):
     post_id: int
     author_id: int
     collection_id: int = 0
+    hashtags: list[str] = []
+    place: str = ""
 
 
 class PostShared(Event, frozen=True, kw_only=True):
@@ -117,6 +133,8 @@ class PostShared(Event, frozen=True, kw_only=True):
     KEY = "post_id"
     post_id: int
     author_id: int
+    hashtags: list[str] = []
+    place: str = ""
 
 
 class CollectionMade(Event, frozen=True, kw_only=True):
