@@ -13,15 +13,15 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
 from concurrent.futures import Future
 from queue import SimpleQueue
-from typing import Any, cast
+from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message
+from confluent_kafka import Consumer, KafkaException, Message
 from confluent_kafka import TopicPartition as KafkaPartition
 
+from agents.kafka_records import consumer_of, records_of
 from agents.lag import LagMeter
-from agents.positions import Positions, RawBatch, RawRecord
+from agents.positions import Positions, RawBatch
 from sinks.errors import LogRemade, StoreAway
-from sinks.producer import is_fatal
 from sinks.settings import Settings
 from streams.records import Spans, TopicPartition
 
@@ -78,29 +78,7 @@ class KafkaSource:
         self._fences: Fences
         self._put: Put
         self._fail: Callable[[BaseException], None]
-        self.consumer = Consumer(
-            {
-                "bootstrap.servers": settings.kafka_bootstrap,
-                "group.id": settings.topic_prefix + group,
-                "group.instance.id": f"{settings.topic_prefix}{group}.{slot}",
-                "client.id": f"{group}.{slot}",
-                # `range` alone keeps posts and graph co-partitioned; cooperative-sticky was seen to break it.
-                "partition.assignment.strategy": "range",
-                "session.timeout.ms": settings.session_timeout_ms,
-                "heartbeat.interval.ms": settings.session_timeout_ms // 4,
-                "enable.auto.commit": False,
-                "enable.auto.offset.store": False,
-                # An offset that the log no longer has is a loss, and nothing to be passed over.
-                "auto.offset.reset": "error",
-                "isolation.level": "read_committed",
-                # Says where a partition ends, though the last record stands before the end: after a transaction.
-                "enable.partition.eof": True,
-                "fetch.wait.max.ms": 50,
-                "max.partition.fetch.bytes": partition_fetch_bytes,
-                "queued.max.messages.kbytes": 16_384,
-                "error_cb": lambda error: logger.warning("%s: %s", group, error),
-            }
-        )
+        self.consumer = consumer_of(settings, group, slot, partition_fetch_bytes)
         self._lag = LagMeter(self.consumer, self._kafka)
 
     @property
@@ -227,41 +205,13 @@ class KafkaSource:
             self.consumer.close()
 
     def _batch(self, messages: list[Message]) -> RawBatch | None:
-        records = []
-        ends: dict[TopicPartition, int] = {}
-        for message in messages:
-            error = message.error()
-            if error is None:
-                records.append(self._record(message))
-            elif error.code() == KafkaError._PARTITION_EOF:
-                tp, end = self._place_of(message)
-                ends[tp] = end - 1
-            else:
-                self._judge(message, error)
+        records, ends = records_of(messages, self._settings, self._group)
         with self._lock:
             if self._rewound or not (
                 records or any(self._positions.last.get(tp, end) < end for tp, end in ends.items())
             ):
                 return None
             return self._positions.advance(records, ends)
-
-    def _judge(self, message: Message, error: KafkaError) -> None:
-        if error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
-            raise LogRemade(f"{message.topic()}-{message.partition()}: the log has no such offset: {error.str()}")
-        if is_fatal(error):  # such as a second member with this one's slot: it will never be given a record again
-            raise KafkaException(error)
-        logger.warning("%s: %s", self._group, error.str())
-
-    def _place_of(self, message: Message) -> tuple[TopicPartition, int]:
-        topic, partition, offset = message.topic(), message.partition(), message.offset()
-        if topic is None or partition is None or offset is None:
-            raise RuntimeError("librdkafka gave a message that stands nowhere")
-        return TopicPartition(topic.removeprefix(self._settings.topic_prefix), partition), offset
-
-    def _record(self, message: Message) -> RawRecord:
-        tp, offset = self._place_of(message)
-        headers = tuple(_headers(message))
-        return RawRecord(tp, offset, message.timestamp()[1], message.key(), message.value(), headers)
 
     def _hand_over(self, batch: RawBatch) -> None:
         """Wait for room. If that takes long, fetching is given up meanwhile, so that the group sees this member alive
@@ -352,10 +302,6 @@ class KafkaSource:
 
     def _kafka(self, tp: TopicPartition, offset: int = 0, note: str = "") -> KafkaPartition:
         return KafkaPartition(self._settings.topic(tp.topic), tp.partition, offset, note)
-
-
-def _headers(message: Message) -> list[tuple[str, bytes]]:
-    return cast(list[tuple[str, bytes]], message.headers() or [])
 
 
 async def _reached(fences: Fences, partitions: list[TopicPartition]) -> dict[TopicPartition, int] | None:

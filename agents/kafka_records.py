@@ -1,0 +1,84 @@
+"""The consumer of a source, and its messages as records of ours."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from typing import cast
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message
+
+from agents.positions import RawRecord
+from sinks.errors import LogRemade
+from sinks.producer import is_fatal
+from sinks.settings import Settings
+from streams.records import TopicPartition
+
+logger = logging.getLogger(__name__)
+
+
+def consumer_of(settings: Settings, group: str, slot: str, partition_fetch_bytes: int) -> Consumer:
+    """A static member, in its ``slot``, of ``group``; it commits nothing by itself."""
+    return Consumer(
+        {
+            "bootstrap.servers": settings.kafka_bootstrap,
+            "group.id": settings.topic_prefix + group,
+            "group.instance.id": f"{settings.topic_prefix}{group}.{slot}",
+            "client.id": f"{group}.{slot}",
+            # `range` alone keeps posts and graph co-partitioned; cooperative-sticky was seen to break it.
+            "partition.assignment.strategy": "range",
+            "session.timeout.ms": settings.session_timeout_ms,
+            "heartbeat.interval.ms": settings.session_timeout_ms // 4,
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            # An offset that the log no longer has is a loss, and nothing to be passed over.
+            "auto.offset.reset": "error",
+            "isolation.level": "read_committed",
+            # Says where a partition ends, though the last record stands before the end: after a transaction.
+            "enable.partition.eof": True,
+            "fetch.wait.max.ms": 50,
+            "max.partition.fetch.bytes": partition_fetch_bytes,
+            "queued.max.messages.kbytes": 16_384,
+            "error_cb": lambda error: logger.warning("%s: %s", group, error),
+        }
+    )
+
+
+def records_of(
+    messages: Iterable[Message], settings: Settings, group: str
+) -> tuple[list[RawRecord], dict[TopicPartition, int]]:
+    """The records, and of partitions that end behind them their last offset. Raises ``LogRemade`` where the log does
+    not hold what comes next, and ``KafkaException`` for what this member will not recover from."""
+    records = []
+    ends: dict[TopicPartition, int] = {}
+    for message in messages:
+        error = message.error()
+        if error is None:
+            records.append(_record(message, settings))
+        elif error.code() == KafkaError._PARTITION_EOF:
+            tp, end = _place_of(message, settings)
+            ends[tp] = end - 1
+        else:
+            _judge(message, error, group)
+    return records, ends
+
+
+def _judge(message: Message, error: KafkaError, group: str) -> None:
+    if error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
+        raise LogRemade(f"{message.topic()}-{message.partition()}: the log has no such offset: {error.str()}")
+    if is_fatal(error):  # such as a second member with this one's slot: it will never be given a record again
+        raise KafkaException(error)
+    logger.warning("%s: %s", group, error.str())
+
+
+def _place_of(message: Message, settings: Settings) -> tuple[TopicPartition, int]:
+    topic, partition, offset = message.topic(), message.partition(), message.offset()
+    if topic is None or partition is None or offset is None:
+        raise RuntimeError("librdkafka gave a message that stands nowhere")
+    return TopicPartition(topic.removeprefix(settings.topic_prefix), partition), offset
+
+
+def _record(message: Message, settings: Settings) -> RawRecord:
+    tp, offset = _place_of(message, settings)
+    headers = tuple(cast(list[tuple[str, bytes]], message.headers() or []))
+    return RawRecord(tp, offset, message.timestamp()[1], message.key(), message.value(), headers)
