@@ -25,6 +25,7 @@ from api.routers import (
     notifications,
     own_account,
     posts,
+    push,
     registry,
     requests,
     saves,
@@ -34,7 +35,8 @@ from api.stores import Stores, open_stores
 from sinks.settings import Settings
 
 _PEOPLE = (accounts, own_account, emails, sessions, graph, requests, blocks)
-ROUTERS = (*_PEOPLE, media, posts, likes, comments, saves, feed, notifications, live, files, registry, health)
+_NEWS = (notifications, live, push)
+ROUTERS = (*_PEOPLE, media, posts, likes, comments, saves, feed, *_NEWS, files, registry, health)
 _ABOUT = """
 Writes go to the log and are answered once it has them; what you read are views that follow it closely. A write answers
 a `Consistency-Token`: send it with a read, and the read includes that write.

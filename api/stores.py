@@ -40,6 +40,7 @@ from sinks.object_store import ObjectStore
 from sinks.person_keys import PersonKeys
 from sinks.posts import PostReader
 from sinks.producer import Producer
+from sinks.push_subscriptions import PushSubscriptions
 from sinks.redis import Circuit, Redis, connect
 from sinks.relations import RelationReader
 from sinks.saves import SaveReader
@@ -50,6 +51,7 @@ from sinks.throttles import Throttles
 from sinks.topics import Topics
 from sinks.transactions import Transactions
 from sinks.usernames import Usernames
+from sinks.web_push import Vapid
 
 KAFKA_PING_SECONDS = 3.0
 REDIS_SECONDS = 1.0
@@ -100,6 +102,9 @@ class Stores:
     snowflakes: SnowflakeMaker
     passwords: Passwords
     access_tokens: AccessTokens
+    push: PushSubscriptions
+    vapid: Vapid | None
+    """None where the server has no key for pushes."""
     _live: Mapping[str, int] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -141,6 +146,7 @@ class Stores:
 async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
     """All parts on real stores. Raises ``StoreAway`` and ``ValueError`` for a secret that is too short."""
     access_tokens = AccessTokens(settings.jwt_secret, seconds=settings.access_token_seconds)
+    vapid = Vapid(settings.vapid_private_key, settings.vapid_subject) if settings.vapid_private_key else None
     mailer = Mailer(settings.smtp_url, settings.mail_from) if settings.smtp_url else None
     async with AsyncExitStack() as stack:
         cassandra = await stack.enter_async_context(await Cassandra.connect(settings))
@@ -168,6 +174,10 @@ async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
         await stack.enter_async_context(outbox.at_work())
         notice_tail = NoticeTail(settings)
         stack.push_async_callback(notice_tail.stop)
+        keys = PersonKeys(cassandra)
+        sessions = Sessions(
+            cassandra, seconds=settings.refresh_token_seconds, check_seconds=settings.session_check_seconds
+        )
         transactions = Transactions(settings)
         stack.push_async_callback(transactions.close)
         yield Stores(
@@ -183,13 +193,13 @@ async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
             emails=Emails(cassandra, settings.email_secret) if mailer else None,
             outbox=outbox,
             objects=ObjectStore.of(settings),
-            keys=PersonKeys(cassandra),
+            keys=keys,
             generations=generations,
             usernames=Usernames(cassandra),
             credentials=Credentials(cassandra),
-            sessions=Sessions(
-                cassandra, seconds=settings.refresh_token_seconds, check_seconds=settings.session_check_seconds
-            ),
+            sessions=sessions,
+            push=PushSubscriptions(cassandra, keys, sessions),
+            vapid=vapid,
             idempotency=IdempotencyKeys(cassandra),
             submissions=Submissions(cassandra),
             notice_tail=notice_tail,

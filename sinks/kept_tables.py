@@ -32,6 +32,8 @@ KEPT: Mapping[str, Mapping[str, str]] = {
 LEFT_OUT = {
     "sessions": "people log in again",
     "person_sessions": "as sessions",
+    "push_subscriptions": "they end with their sessions",
+    "push_claims": "nothing is pushed to devices of before, either",
     "mail_tokens": "people ask for another mail",
     "idempotency": "a retry with an Idempotency-Key of before the backup counts as a new request",
     "submissions": "answers for posts until a view has them, for three days at most",

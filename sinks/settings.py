@@ -99,6 +99,16 @@ class Settings(BaseSettings):
     """Mails in a row to one address or for one person before they have to wait; ten times as many for a client's."""
     mail_per_second: float = 1 / 600
 
+    vapid_private_key: str = ""
+    """By what push services know this server, base64url; ``up`` makes one. Without it nothing is pushed; another one
+    loses all subscriptions."""
+    vapid_subject: str = "mailto:operator@localhost"
+    """Where push services reach the operator: a ``mailto:`` or ``https:`` address."""
+    push_seconds: float = Field(default=3600.0, gt=0)
+    """Older notices are not pushed: after so long a push service lets a message go, and so does the agent."""
+    push_private_addresses: bool = False
+    """Whether endpoints may be http, and lead to addresses that are not public: for tests and closed networks."""
+
     login_burst: int = 10
     """Failed logins in a row, per username and address, before they have to wait."""
     login_per_second: float = 1 / 30

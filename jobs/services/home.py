@@ -8,12 +8,20 @@ import json
 import os
 import secrets
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from sinks.web_push import new_vapid_key
+
+_SECRETS: Mapping[str, Callable[[], str]] = {
+    "jwt_secret": partial(secrets.token_urlsafe, 48),
+    "email_secret": partial(secrets.token_urlsafe, 48),
+    "vapid_private_key": new_vapid_key,
+}
 SOCKET_PATH_LIMIT = 100
 """Unix socket paths end at 107 characters on Linux."""
 
@@ -85,9 +93,9 @@ class Home:
     def ensure_secrets(self) -> None:
         """Generate each secret once; they stay for the life of the home."""
         held = read_json(self.secrets_file)
-        lacking = [name for name in ("jwt_secret", "email_secret") if name not in held]
+        lacking = {name: make for name, make in _SECRETS.items() if name not in held}
         if lacking:
-            held |= {name: secrets.token_urlsafe(48) for name in lacking}
+            held |= {name: make() for name, make in lacking.items()}
             write_json(self.secrets_file, held, mode=0o600)
 
     @contextmanager

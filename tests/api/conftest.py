@@ -11,6 +11,7 @@ import pytest_asyncio
 
 from jobs.provision import provision
 from sinks.settings import Settings
+from sinks.web_push import new_vapid_key
 from tests.api.gateway import Gateway, open_gateway
 from tests.services import empty_redis
 
@@ -30,6 +31,8 @@ async def gateway(
             cassandra_keyspace=f"test_{name}",
             topic_prefix=f"test-{name}.",
             jwt_secret="only for tests, and long enough for HS256",
+            vapid_private_key=new_vapid_key(),
+            push_private_addresses=True,
             public_url="https://pictures.example",
             partitions=2,
             buckets=2,

@@ -13,6 +13,7 @@ from fastapi.routing import APIRoute
 
 from api.app import ROUTERS
 from tests.api.gateway import Gateway, Person
+from tests.sinks.push_services import Device
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -107,6 +108,10 @@ ROUTES: dict[str, str] = {
     "DELETE /api/v1/me/collections/{collection_id}": "her alone, who is told of nobody else",
     "GET /api/v1/feed": "an account",
     "GET /api/v1/live": "an account",
+    "GET /api/v1/push-key": "anybody",
+    "GET /api/v1/me/push-subscriptions": "an account",
+    "POST /api/v1/me/push-subscriptions": "an account",
+    "DELETE /api/v1/me/push-subscriptions/{subscription_id}": "her alone, who is told of nobody else",
     "GET /api/v1/notifications": "an account",
     "GET /api/v1/notifications/unseen": "an account",
     "PUT /api/v1/notifications/seen": "an account",
@@ -188,6 +193,9 @@ async def world(gateway: Gateway) -> tuple[dict[str, Person], dict[str, str]]:
         f"/api/v1/posts/{post_id}/comments", json={"text": "first"}, headers=owner.headers
     )
     collection = await gateway.client.post("/api/v1/me/collections", json={"name": "mine"}, headers=owner.headers)
+    device = await gateway.client.post(
+        "/api/v1/me/push-subscriptions", json=Device("https://push.example/1").given, headers=owner.headers
+    )
     await gateway.client.put("/api/v1/me/privacy", json={"private": True}, headers=owner.headers)
     await gateway.client.put(f"/api/v1/users/{blocked.id}/block", headers=owner.headers)
     await gateway.catch_up()
@@ -197,6 +205,7 @@ async def world(gateway: Gateway) -> tuple[dict[str, Person], dict[str, str]]:
         "post_id": post_id,
         "media_id": media_id,
         "comment_id": answer.json()["id"],
+        "subscription_id": device.json()["id"],
         "collection_id": collection.json()["id"],
         "key:path": "r/00/" + "0" * 64 + ".jpg",
         "schema_id": "1",
