@@ -12,6 +12,7 @@ from api.envelope import Envelope
 from api.problems import MEDIA_TYPE, ProblemDetails, add_problem_answers, problems
 from api.routers import (
     accounts,
+    activity,
     blocks,
     comments,
     emails,
@@ -36,7 +37,7 @@ from sinks.settings import Settings
 
 _PEOPLE = (accounts, own_account, emails, sessions, graph, requests, blocks)
 _NEWS = (notifications, live, push)
-ROUTERS = (*_PEOPLE, media, posts, likes, comments, saves, feed, *_NEWS, files, registry, health)
+ROUTERS = (*_PEOPLE, media, posts, likes, comments, saves, feed, activity, *_NEWS, files, registry, health)
 _ABOUT = """
 Writes go to the log and are answered once it has them; what you read are views that follow it closely. A write answers
 a `Consistency-Token`: send it with a read, and the read includes that write.

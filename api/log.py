@@ -12,6 +12,7 @@ from api.consistency import HEADER
 from api.stores import Opened, Stores
 from schemas.events import Event
 from sinks import consistency
+from streams.records import TopicPartition
 
 
 def now_ms() -> int:
@@ -42,6 +43,14 @@ class Log:
         token = consistency.format({tp: offset})
         self._response.headers[HEADER] = token
         return token
+
+    async def say_all(self, events: Sequence[Event]) -> None:
+        """Append ``events`` in their order; nothing for none. Raises ``StoreAway``, and then some may be in the log."""
+        if events:
+            latest: dict[TopicPartition, int] = {}
+            for tp, offset in await self._stores.producer.produce_many(events):
+                latest[tp] = max(offset, latest.get(tp, -1))
+            self._response.headers[HEADER] = consistency.format(latest)
 
     async def say_together(self, events: Sequence[Event]) -> str:
         """Append ``events``, all or none; as ``say`` otherwise."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Path
 
@@ -61,6 +61,16 @@ async def check_person(stores: Stores, user_id: int, facts: Facts | None = None)
         raise not_found("person")
     if user_id not in await stores.accounts.by_ids([user_id]) and await stores.credentials.find(user_id) is None:
         raise not_found("person")
+
+
+def about(post: PostRow) -> dict[str, Any]:
+    """What an event about a post says of it, so that no projection has to look it up."""
+    return {
+        "post_id": post.post_id,
+        "author_id": post.author_id,
+        "hashtags": list(post.hashtags),
+        "place": post.place,
+    }
 
 
 def check_author(author_id: int, user_id: int) -> None:

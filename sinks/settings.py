@@ -133,6 +133,9 @@ class Settings(BaseSettings):
     comment_burst: int = 20
     """Comments in a row by one person before they have to wait."""
     comment_per_second: float = 20 / 60
+    activity_burst: int = 60
+    """Reports in a row of what one person looked at, each of 100 sights at most, before they have to wait."""
+    activity_per_second: float = 1.0
     repeat_seconds: float = 600.0
     """How long the same person may not say the same again."""
 

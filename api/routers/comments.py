@@ -16,7 +16,7 @@ from api.models import Comment, Commenting, Comments, Pin
 from api.presenting import Presenter
 from api.problems import Problem, not_found, problems
 from api.retries import Retried
-from api.routes import IdPath, check_author, id_of, key_of, open_post
+from api.routes import IdPath, about, check_author, id_of, key_of, open_post
 from api.stores import Opened, Stores
 from schemas.events import (
     CommentAdded,
@@ -64,6 +64,8 @@ async def comment(
         text=seal(key, me.user_id, body.text),
         mentions=said.mentions,
         hashtags=said.hashtags,
+        post_hashtags=list(post.hashtags),
+        place=post.place,
         spam=score(body.text),
     )
     await log.say(event)
@@ -125,9 +127,8 @@ async def delete_comment(comment_id: IdPath, me: Writer, stores: Opened, fresh: 
     await log.say(
         CommentDeleted(
             **log.by(me.user_id),
+            **about(post),
             comment_id=place.comment_id,
-            post_id=post.post_id,
-            author_id=post.author_id,
             parent_id=place.parent_id,
             commenter_id=place.user_id,
         )

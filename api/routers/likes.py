@@ -10,7 +10,7 @@ from api.identity import Visitor, Writer
 from api.log import Said
 from api.models import Like, People
 from api.problems import problems
-from api.routes import IdPath, id_of, list_people, open_post
+from api.routes import IdPath, about, id_of, list_people, open_post
 from api.stores import Opened
 from schemas.events import PostLiked, PostUnliked
 
@@ -25,7 +25,7 @@ async def like(post_id: IdPath, me: Writer, stores: Opened, fresh: Fresh, log: S
     await fresh.reach(me.user_id, "posts", "follows")
     row = await open_post(stores, id_of(post_id, "post"), me.user_id)
     # Said even if the view holds it already: the view may be older than an unlike that is under way.
-    await log.say(PostLiked(**log.by(me.user_id), post_id=row.post_id, author_id=row.author_id))
+    await log.say(PostLiked(**log.by(me.user_id), **about(row)))
     return Like(post_id=str(row.post_id), liked=True)
 
 
@@ -35,7 +35,7 @@ async def unlike(post_id: IdPath, me: Writer, stores: Opened, fresh: Fresh, log:
     """Cease to like a post, whether or not one did. `/likes` does the same."""
     await fresh.reach(me.user_id, "posts", "follows")
     row = await open_post(stores, id_of(post_id, "post"), me.user_id)
-    await log.say(PostUnliked(**log.by(me.user_id), post_id=row.post_id, author_id=row.author_id))
+    await log.say(PostUnliked(**log.by(me.user_id), **about(row)))
     return Like(post_id=str(row.post_id), liked=False)
 
 

@@ -18,7 +18,7 @@ from api.models import Collection, Collections, Post, Posts, Save, Share
 from api.presenting import Presenter, moment, opened
 from api.problems import Problem, not_found, problems
 from api.retries import Retried
-from api.routes import IdPath, id_of, key_of, open_post
+from api.routes import IdPath, about, id_of, key_of, open_post
 from api.stores import Opened, Stores
 from schemas.events import (
     CollectionDeleted,
@@ -49,7 +49,7 @@ async def save(
     row = await open_post(stores, id_of(post_id, "post"), me.user_id)
     into = (await _own(stores, me.user_id, collection_id)).collection_id if collection_id else 0
     said = log.by(me.user_id)
-    await log.say(PostSaved(**said, post_id=row.post_id, author_id=row.author_id, collection_id=into))
+    await log.say(PostSaved(**said, **about(row), collection_id=into))
     return Save(post_id=post_id, saved=True, collection_id=collection_id)
 
 
@@ -66,7 +66,7 @@ async def unsave(
         row = await open_post(stores, number, me.user_id)
     out_of = (await _own(stores, me.user_id, collection_id)).collection_id if collection_id else 0
     said = log.by(me.user_id)
-    await log.say(PostUnsaved(**said, post_id=row.post_id, author_id=row.author_id, collection_id=out_of))
+    await log.say(PostUnsaved(**said, **about(row), collection_id=out_of))
     return Save(post_id=post_id, saved=bool(out_of), collection_id=None)
 
 
@@ -75,7 +75,7 @@ async def share(post_id: IdPath, me: Writer, stores: Opened, fresh: Fresh, log: 
     """Pass a post on: it is counted, once for each person, and the answer is the address to give to others."""
     await fresh.reach(me.user_id, "posts", "follows")
     row = await open_post(stores, id_of(post_id, "post"), me.user_id)
-    await log.say(PostShared(**log.by(me.user_id), post_id=row.post_id, author_id=row.author_id))
+    await log.say(PostShared(**log.by(me.user_id), **about(row)))
     return Share(post_id=post_id, url=Presenter(stores).post_url(row.post_id))
 
 

@@ -107,6 +107,7 @@ ROUTES: dict[str, str] = {
     "PATCH /api/v1/me/collections/{collection_id}": "her alone, who is told of nobody else",
     "DELETE /api/v1/me/collections/{collection_id}": "her alone, who is told of nobody else",
     "GET /api/v1/feed": "an account",
+    "POST /api/v1/activity": "an account",
     "GET /api/v1/live": "an account",
     "GET /api/v1/push-key": "anybody",
     "GET /api/v1/me/push-subscriptions": "an account",
