@@ -14,6 +14,7 @@ from agents import (
     notifications,
     posts,
     publisher,
+    push,
     saga,
     saves,
     user_posts,
@@ -22,6 +23,6 @@ from agents.group import Group
 
 _MODULES = (
     *(accounts, follows, posts, user_posts, notifications, home_feed, likes, comments, saves, counters),
-    *(media, publisher, notices, saga),
+    *(media, publisher, notices, saga, push),
 )
 GROUPS: dict[str, Group] = {module.GROUP.name: module.GROUP for module in _MODULES}

@@ -23,6 +23,13 @@ _SECONDS = Histogram(
     buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10),
     registry=REGISTRY,
 )
+_PUSHES = Counter(
+    "shutterlog_pushes",
+    "What became of notices on their way to devices: late, untold, held; sent, gone, refused, unanswered, expired, "
+    "dropped, retried",
+    ["what"],
+    registry=REGISTRY,
+)
 
 
 class ViewGauges:
@@ -44,6 +51,11 @@ class ViewGauges:
     def lag(self, partition: str, records: int) -> None:
         """``records`` of ``partition`` are still to be applied."""
         _LAG.labels(self._view, partition).set(records)
+
+
+def pushed(what: str) -> None:
+    """One of those that the metric names."""
+    _PUSHES.labels(what).inc()
 
 
 def serve(port: int) -> int:

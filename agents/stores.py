@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from typing import TypeVar
 
 from sinks.cassandra import Cassandra
 from sinks.dead_letters import DeadLetters
@@ -18,6 +19,7 @@ from sinks.settings import Settings
 from sinks.topics import Topics
 
 logger = logging.getLogger(__name__)
+Entered = TypeVar("Entered")
 
 
 class Stores:
@@ -105,6 +107,10 @@ class Stores:
                 f"{', '.join(remade)}: deleted and made again under this worker. Restore the log, or drop the views "
                 "and let them be rebuilt."
             )
+
+    async def entered(self, context: AbstractAsyncContextManager[Entered]) -> Entered:
+        """What ``context`` gives; it is left together with the stores."""
+        return await self._stack.enter_async_context(context)
 
     def object_store(self) -> ObjectStore:
         """Where originals and renditions stand."""

@@ -29,7 +29,7 @@ from typing import Any, NamedTuple
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from jobs.emitters import EMITTERS
+from jobs.emitters import EMITTERS, PUSHERS
 from schemas.codec import Undecodable, decode
 from schemas.events import TOPICS
 from schemas.readable import fields_of
@@ -162,7 +162,7 @@ def read(settings: Settings, topics: Collection[str] = TOPICS, *, quiet: bool = 
 def what_helps(letter: Letter) -> str:
     """What to do about a letter that a view refused; appending its event once more would not help."""
     view = letter.id.view
-    if view in EMITTERS:
+    if view in EMITTERS or view in PUSHERS:
         return (
             f"the event is good, and {view} refused it: fix the code, set the offset of the consumer group {view} back "
             "to it while its agents are stopped, and purge the letter"

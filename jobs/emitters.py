@@ -9,3 +9,6 @@ EMITTERS: dict[str, tuple[str, ...]] = {
     "saga": ("graph", "engagement"),
 }
 """`verify` checks them for what they owe; they cannot be replayed, since that would say everything twice."""
+
+PUSHERS = ("push",)
+"""Their effect is on people's devices. It cannot be looked at, and a replay would push once more what was pushed."""

@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Self
 
-from jobs.emitters import EMITTERS
+from jobs.emitters import EMITTERS, PUSHERS
 from sinks.cassandra import Cassandra
 from sinks.counters import COUNTED, CounterSink
 from sinks.generation_tables import drop as drop_tables
@@ -56,6 +56,8 @@ def view_named(name: str) -> View[Any]:
             f"{name} is an emitter: it writes events into the log, and saying them again would say them twice. "
             "Replay the views that read them."
         )
+    if name in PUSHERS:
+        raise UnknownView(f"{name} tells people's devices of notices: there is nothing to rebuild, and it tells once.")
     if name not in VIEWS:
         raise UnknownView(f"there is no view {name!r}; there are {', '.join(VIEWS)}")
     return VIEWS[name]

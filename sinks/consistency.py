@@ -69,20 +69,12 @@ class CounterFences(Protocol):
         """The offset up to which every count is applied; -1 for nothing."""
 
 
-class Fences:
-    """Waits until views have applied a person's own writes."""
+class TableFences:
+    """Waits until views of rows in Cassandra have applied what is in the log."""
 
-    def __init__(
-        self,
-        cassandra: Cassandra,
-        home_feed: FeedFences,
-        counters: CounterFences,
-        generations: Mapping[str, int] | None = None,
-    ) -> None:
+    def __init__(self, cassandra: Cassandra, generations: Mapping[str, int] | None = None) -> None:
         """``generations`` names the live generation of views; 1 where it does not."""
         self._cassandra = cassandra
-        self._home_feed = home_feed
-        self._counters = counters
         self._generations = generations or {}
 
     async def wait(self, view: str, user_id: int, token: Token, seconds: float) -> bool:
@@ -107,13 +99,33 @@ class Fences:
 
     async def fence(self, view: str, user_id: int, tp: TopicPartition) -> int:
         """The offset of ``tp`` up to which ``view`` is applied for ``user_id``; -1 for nothing."""
-        if view == HOME_FEED.name:
-            return await self._home_feed.fence(user_id, tp)
-        if view == COUNTERS.name:
-            return await self._counters.fence(tp)
         rows = await self._cassandra.execute(
             "SELECT applied_offset FROM fences WHERE view_name = ? AND generation = ? AND topic = ? AND partition = ?",
             (view, self._generations.get(view, 1), tp.topic, tp.partition),
         )
         # Two rows mean a topic that was made again; the view stands still until an operator has decided.
         return min((row.applied_offset for row in rows), default=-1)
+
+
+class Fences(TableFences):
+    """Waits until views, wherever they are, have applied a person's own writes."""
+
+    def __init__(
+        self,
+        cassandra: Cassandra,
+        home_feed: FeedFences,
+        counters: CounterFences,
+        generations: Mapping[str, int] | None = None,
+    ) -> None:
+        """``generations`` as in ``TableFences``."""
+        super().__init__(cassandra, generations)
+        self._home_feed = home_feed
+        self._counters = counters
+
+    async def fence(self, view: str, user_id: int, tp: TopicPartition) -> int:
+        """See ``TableFences``."""
+        if view == HOME_FEED.name:
+            return await self._home_feed.fence(user_id, tp)
+        if view == COUNTERS.name:
+            return await self._counters.fence(tp)
+        return await super().fence(view, user_id, tp)

@@ -16,6 +16,7 @@ AGENTS: Mapping[str, tuple[str, ...]] = {
     "publisher-0": ("publisher",),
     "notices-0": ("notices",),
     "saga-0": ("saga",),
+    "push-0": ("push",),
 }
 """Each agent program, by its slot's name, and the view groups that it runs."""
 
