@@ -8,8 +8,9 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
+from api.description import describe
 from api.envelope import Envelope
-from api.problems import MEDIA_TYPE, ProblemDetails, add_problem_answers, problems
+from api.problems import add_problem_answers
 from api.routers import (
     accounts,
     activity,
@@ -69,49 +70,9 @@ def create_app(
     add_problem_answers(app)
     for module in ROUTERS:
         app.include_router(module.router)
-    _describe(app)
+    describe(app, [route for module in ROUTERS for route in module.router.routes])
     return app
 
 
 def _operation_id(route: APIRoute) -> str:
     return route.name
-
-
-_TEXT = {"type": "string"}
-_TOKEN: dict[str, object] = {
-    "Consistency-Token": {"description": "Send it with a read: it then includes this write.", "schema": _TEXT}
-}
-_WAIT: dict[str, object] = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
-
-
-def _headers(method: str, status: str, tags: list[str]) -> dict[str, object]:
-    """The headers that mean something in an answer."""
-    if status in ("429", "503"):
-        return _WAIT
-    said = method != "get" and status.startswith("2") and not {"sessions", "mail"} & set(tags)
-    return _TOKEN if said else {}
-
-
-def _describe(app: FastAPI) -> None:
-    """Let the OpenAPI document say what errors really look like here, and which headers matter."""
-    generate = app.openapi
-
-    def openapi() -> dict[str, object]:
-        document = generate()
-        schemas = document["components"]["schemas"]
-        schemas["ProblemDetails"] = ProblemDetails.model_json_schema()
-        for name in ("HTTPValidationError", "ValidationError"):
-            schemas.pop(name, None)
-        for address, path in document["paths"].items():
-            for method, operation in path.items():
-                answers = operation["responses"]
-                if method == "get" and address.startswith("/api/"):  # strangers read so often and no oftener
-                    answers |= {"429": problems(429)[429]} | answers
-                for status, answer in answers.items():
-                    answer.setdefault("headers", {}).update(_headers(method, status, operation["tags"]))
-                if "application/json" in answers.get("422", {}).get("content", {}):
-                    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}}
-                    answers["422"] = {"description": "A field is missing or wrong.", "content": content}
-        return document
-
-    app.openapi = openapi  # type: ignore[method-assign]

@@ -96,6 +96,7 @@ class Login(_Given):
 class Refresh(_Given):
     """The refresh token of a session."""
 
+    model_config = ConfigDict(json_schema_extra={"example": {"refresh_token": "q1w2e3….…"}})
     refresh_token: Annotated[Text, StringConstraints(max_length=4096)]
 
 
@@ -116,6 +117,7 @@ class ProfileChange(_Given):
 class PasswordProof(_Given):
     """One's password once more, for what cannot be done by somebody who found a telephone."""
 
+    model_config = ConfigDict(json_schema_extra={"example": {"password": "correct horse battery"}})
     password: Annotated[Text, StringConstraints(max_length=256)]
 
 
@@ -147,12 +149,16 @@ class ResetRequest(_Given):
 class EmailToken(_Given):
     """The token of a mail."""
 
+    model_config = ConfigDict(json_schema_extra={"example": {"token": "q1w2e3…"}})
     token: Annotated[Text, StringConstraints(max_length=256)]
 
 
 class PasswordReset(EmailToken):
     """The token of a mail, and the new password."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"example": {"token": "q1w2e3…", "new_password": "another fine staple"}}
+    )
     new_password: Password
 
 

@@ -104,3 +104,7 @@ Moderator = Annotated[Person, Depends(_moderator)]
 def address_of(request: Request) -> str:
     """The client's address, as far as it is known."""
     return request.client.host if request.client else "unknown"
+
+
+VISITOR, READER, WRITER, MODERATOR = _visitor, _reader, _writer, _moderator
+"""The dependencies themselves, by which the OpenAPI document knows who may ask a route."""

@@ -398,11 +398,17 @@ class Posts(BaseModel):
 class Liveness(BaseModel):
     """The gateway runs."""
 
+    model_config = example({"status": "ok"})
+
     status: Literal["ok"] = "ok"
 
 
 class Readiness(BaseModel):
     """Whether each store answers."""
+
+    model_config = example(
+        {"ready": True, "stores": {"kafka": True, "cassandra": True, "redis": True, "objects": True}}
+    )
 
     ready: bool
     stores: dict[str, bool]

@@ -29,9 +29,10 @@ class OpenSession(BaseModel):
 class OpenSessions(BaseModel):
     """One's sessions, the newest last."""
 
-    model_config = ConfigDict(json_schema_extra={"example": {"items": [_SESSION]}})
+    model_config = ConfigDict(json_schema_extra={"example": {"items": [_SESSION], "next_cursor": None}})
 
     items: list[OpenSession]
+    next_cursor: None = Field(default=None, description="Always null: all of them are on one page.")
 
 
 class Email(BaseModel):

@@ -57,13 +57,17 @@ class Presenter:
         return {user_id: _person(user_id, accounts.get(user_id), keys) for user_id in met(facts, user_ids)}
 
     async def blocked(self, viewer_id: int, user_ids: Collection[int]) -> dict[int, models.Person]:
-        """Those of ``user_ids`` whom the viewer blocks and who do not block back: whoever does is not there for them,
-        and comes without a name, so that they can be unblocked."""
+        """Those of ``user_ids`` whom the viewer blocks, so that they can be unblocked. Who blocks back, or went away,
+        is not there for them, and comes without a name."""
         (accounts, keys), facts = await asyncio.gather(
             self._accounts(user_ids), self._stores.relations.facts(viewer_id, user_ids)
         )
+
+        def nameless(user_id: int) -> bool:
+            return facts.relation(user_id).blocked or facts.standing(user_id).gone
+
         return {
-            user_id: _person(user_id, None if facts.relation(user_id).blocked else accounts.get(user_id), keys)
+            user_id: _person(user_id, None if nameless(user_id) else accounts.get(user_id), keys)
             for user_id in user_ids
             if facts.relation(user_id).blocks
         }

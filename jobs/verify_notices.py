@@ -137,7 +137,8 @@ class NoticeFold:
                 gone = Subject(b, "follow", 0, a), Subject(b, "request", 0, a), Subject(a, "approval", 0, b)
                 self.asked.difference_update(gone)
             case FollowerRemoved(follower_id=a, followee_id=b):
-                self.asked.difference_update((Subject(b, "follow", 0, a), Subject(a, "approval", 0, b)))
+                gone = Subject(b, "follow", 0, a), Subject(b, "request", 0, a), Subject(a, "approval", 0, b)
+                self.asked.difference_update(gone)
             case FollowRequested(follower_id=a, followee_id=b):
                 self._stands(Subject(b, "request", 0, a))
             case FollowRejected(follower_id=a, followee_id=b):

@@ -21,7 +21,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """How far the deterministic simulation goes."""
     parser.addoption("--seeds", type=int, default=1000, help="seeds of the simulation (tests/agents -k simulation)")
     parser.addoption("--steps", type=int, default=2000, help="steps of the history of people (tests/api -k histories)")
-    parser.addoption("--seed", type=int, default=None, help="run this one seed of the simulation")
+    parser.addoption("--seed", type=int, default=None, help="run this one seed (of the simulation, of the history)")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Header, Path, Query, Response
 
 from api.media_urls import MediaUrls
 from api.problems import Problem, not_found, problems
@@ -27,12 +27,12 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
     response_class=Response,
 )
 async def get_rendition(
-    key: str,
+    key: Annotated[str, Path(description="As a rendition's address has it.")],
     stores: Opened,
-    kind: Annotated[str, Query(alias="for", max_length=16)] = "",
-    expires: Annotated[int, Query(ge=0, le=2**53)] = 0,
-    signature: Annotated[str, Query(max_length=64)] = "",
-    if_none_match: Annotated[str | None, Header()] = None,
+    kind: Annotated[str, Query(alias="for", max_length=16, description="As the address has it.")] = "",
+    expires: Annotated[int, Query(ge=0, le=2**53, description="When the address ends, in seconds since 1970.")] = 0,
+    signature: Annotated[str, Query(max_length=64, description="Of the address.")] = "",
+    if_none_match: Annotated[str | None, Header(description="The `ETag` of the picture that you have.")] = None,
 ) -> Response:
     """One rendition. Its address, as posts have it, is signed and expires; what it names never changes."""
     # Made again from the digest alone: whatever else the address says, nothing but a rendition can be reached.

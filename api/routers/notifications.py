@@ -58,7 +58,7 @@ async def count_unseen_notifications(me: Reader, stores: Opened, fresh: Fresh) -
     return UnseenCount(unseen_count=await activity.unseen(await activity.seen()))
 
 
-@router.put("/seen", responses=problems(401, 413, 415, 422, 429, 503))
+@router.put("/seen", responses=problems(400, 401, 413, 415, 422, 429, 503))
 async def see_notifications(body: SeenUpTo, me: Writer, stores: Opened, fresh: Fresh, log: Said) -> Seen:
     """Say up to where you have seen your notifications."""
     position = int(body.position)
@@ -77,7 +77,7 @@ async def read_notification_preferences(me: Reader, stores: Opened, fresh: Fresh
     return _preferences(await stores.notifications.preferences(me.user_id))
 
 
-@router.patch("/preferences", responses=problems(401, 413, 415, 422, 429, 503))
+@router.patch("/preferences", responses=problems(400, 401, 413, 415, 422, 429, 503))
 async def change_notification_preferences(
     body: PreferencesChange, me: Writer, stores: Opened, fresh: Fresh, log: Said
 ) -> NotificationPreferences:

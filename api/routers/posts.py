@@ -38,7 +38,7 @@ from sinks.sealing import seal
 router = APIRouter(prefix="/api/v1", tags=["posts"])
 
 
-@router.post("/posts", status_code=202, responses=problems(400, 401, 403, 413, 415, 422, 429, 503))
+@router.post("/posts", status_code=202, responses=problems(400, 401, 403, 404, 413, 415, 422, 429, 503))
 async def submit_post(
     body: PostDraft, response: Response, me: Writer, stores: Opened, retry: Retried, log: Said
 ) -> PostAccepted:
@@ -128,7 +128,7 @@ async def delete_post(post_id: IdPath, me: Writer, stores: Opened, fresh: Fresh,
     await log.say(PostDeleted(**log.by(me.user_id), post_id=row.post_id, author_id=me.user_id))
 
 
-@router.get("/users/{user}/posts", responses=problems(400, 401, 404, 422, 503))
+@router.get("/users/{user}/posts", responses=problems(400, 401, 403, 404, 422, 503))
 async def list_posts_of_user(
     user: UserPath, stores: Opened, fresh: Fresh, visitor: Visitor, cursor: Cursor, limit: Limit = 30
 ) -> Posts:

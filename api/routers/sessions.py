@@ -72,7 +72,7 @@ async def refresh_session(body: Refresh, response: Response, stores: Opened) -> 
     return await _tokens(stores, response, session)
 
 
-@router.get("", responses=problems(401, 503))
+@router.get("", responses=problems(401, 429, 503))
 async def list_sessions(me: Reader, stores: Opened) -> OpenSessions:
     """Where one is logged in: one that one does not know is a reason to log out everywhere."""
     rows = await stores.sessions.of(me.user_id)
@@ -87,13 +87,13 @@ async def list_sessions(me: Reader, stores: Opened) -> OpenSessions:
     return OpenSessions(items=found)
 
 
-@router.delete("", status_code=204, responses=problems(401, 503))
+@router.delete("", status_code=204, responses=problems(401, 429, 503))
 async def log_out(me: Reader, stores: Opened) -> None:
     """End this session: its tokens are good no more, the access token included."""
     await stores.sessions.end(me.session_id, me.user_id)
 
 
-@router.delete("/all", status_code=204, responses=problems(401, 503))
+@router.delete("/all", status_code=204, responses=problems(401, 429, 503))
 async def log_out_everywhere(me: Reader, stores: Opened) -> None:
     """End every session of one's own, this one too: no token of before is good any more."""
     await stores.sessions.end_all(me.user_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import dataclasses
 import io
@@ -46,6 +47,10 @@ from streams.user_posts import USER_POSTS
 from streams.views import View
 from tests.agents.workers import until
 
+VIEWS: tuple[View[Any], ...] = (
+    *(ACCOUNTS, FOLLOWS, POSTS, USER_POSTS, NOTIFICATIONS),
+    *(LIKES, COMMENTS, SAVES, HOME_FEED, COUNTERS),
+)
 PASSWORD = "correct horse battery"
 _numbers = itertools.count(int(time.time() * 1000))
 
@@ -61,7 +66,7 @@ class Listener(Producer):
     """A producer that keeps what was said, with its place in the log."""
 
     def __init__(self, settings: Settings) -> None:
-        super().__init__(settings)
+        super().__init__(settings, linger_ms=0)  # most tests say one thing at a time
         self.records: list[Record] = []
 
     async def produce_many(self, events: Sequence[Event]) -> list[tuple[TopicPartition, int]]:
@@ -166,12 +171,14 @@ class Gateway:
         records = sorted(self.listener.records[self._applied :], key=lambda record: (record.tp, record.offset))
         self._applied = len(self.listener.records)
         last = self._ends | {record.tp: record.offset for record in records}
-        for view in (ACCOUNTS, FOLLOWS, POSTS, USER_POSTS, NOTIFICATIONS, LIKES, COMMENTS, SAVES, HOME_FEED, COUNTERS):
-            own = [record for record in records if record.tp.topic in view.sources]
-            spans = {record.tp: Span(self._ends.get(record.tp, -1), last[record.tp]) for record in own}
-            if own:
-                await self._sink(view.name).apply(view.project(own), spans)
+        await asyncio.gather(*(self._apply(view, records, last) for view in VIEWS))
         self._ends = last
+
+    async def _apply(self, view: View[Any], records: Sequence[Record], last: dict[TopicPartition, int]) -> None:
+        own = [record for record in records if record.tp.topic in view.sources]
+        spans = {record.tp: Span(self._ends.get(record.tp, -1), last[record.tp]) for record in own}
+        if own:
+            await self._sink(view.name).apply(view.project(own), spans)
 
     async def rebuild(self, part: float = 1.0) -> None:
         """Apply ``part`` of the log to the views in Redis once more, from its beginning, as agents do after a loss."""

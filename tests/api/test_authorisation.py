@@ -1,7 +1,8 @@
 """Who may do what: every route, asked by everybody there is. A new route without a line here fails the test.
 
-The owner is private, has one follower whom she approved, and blocks somebody. Nothing that is written here reaches a
-view before the end, so that each route meets the same world.
+The owner is private, has one follower whom she approved, and blocks somebody. Moderators and operators are strangers to
+her: what they are lets them do what is theirs to do, and shows them nothing private. Nothing that is written here
+reaches a view before the end, so that each route meets the same world.
 """
 
 from __future__ import annotations
@@ -12,30 +13,32 @@ import pytest
 from fastapi.routing import APIRoute
 
 from api.app import ROUTERS
-from tests.api.gateway import Gateway, Person
+from schemas.events import RoleChanged
+from streams.accounts import ROLES
+from tests.api.gateway import PASSWORD, Gateway, Person
 from tests.sinks.push_services import Device
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-WHO = ("anonymous", "stranger", "blocked", "follower", "owner")
+WHO = ("anonymous", "stranger", "blocked", "follower", "owner", "moderator", "operator")
 PASSED = 0
 """The rules let it pass: whatever the answer is, it is about the request itself."""
 
 RULES: dict[str, tuple[int, ...]] = {
-    #                   anonymous, stranger, blocked, follower, owner
-    "anybody": (PASSED,) * 5,
-    "an account": (401, *(PASSED,) * 4),
-    "who may know of the owner": (PASSED, PASSED, 404, PASSED, PASSED),
-    "who may know of her, logged in": (401, PASSED, 404, PASSED, 422),
-    "who sees what she posts": (403, 403, 404, PASSED, PASSED),
-    "who sees what she posts, logged in": (401, 403, 404, PASSED, PASSED),
-    "who opens her posts": (404, 404, 404, PASSED, PASSED),
-    "who opens her posts, logged in": (401, 404, 404, PASSED, PASSED),
-    "her alone": (401, 404, 404, 403, PASSED),
-    "her alone, who is told of nobody else": (401, 404, 404, 404, PASSED),
-    "an address that was made here": (404,) * 5,
-    "moderators": (401, 403, 403, 403, 403),
-    "who asks her": (401, 404, 404, 404, 422),
+    #                   anonymous, stranger, blocked, follower, owner, moderator, operator
+    "anybody": (PASSED,) * 7,
+    "an account": (401, *(PASSED,) * 6),
+    "who may know of the owner": (PASSED, PASSED, 404, PASSED, PASSED, PASSED, PASSED),
+    "who may know of her, logged in": (401, PASSED, 404, PASSED, 422, PASSED, PASSED),
+    "who sees what she posts": (403, 403, 404, PASSED, PASSED, 403, 403),
+    "who sees what she posts, logged in": (401, 403, 404, PASSED, PASSED, 403, 403),
+    "who opens her posts": (404, 404, 404, PASSED, PASSED, 404, 404),
+    "who opens her posts, logged in": (401, 404, 404, PASSED, PASSED, 404, 404),
+    "her alone": (401, 404, 404, 403, PASSED, 404, 404),
+    "her alone, who is told of nobody else": (401, 404, 404, 404, PASSED, 404, 404),
+    "an address that was made here": (404,) * 7,
+    "moderators": (401, 403, 403, 403, 403, PASSED, PASSED),
+    "who asks her": (401, 404, 404, 404, 422, 404, 404),
 }
 
 ROUTES: dict[str, str] = {
@@ -185,6 +188,7 @@ async def world(gateway: Gateway) -> tuple[dict[str, Person], dict[str, str]]:
     """Everybody, and what they ask for."""
     owner, follower, blocked, stranger = [await gateway.person() for _ in range(4)]
     people = {"owner": owner, "follower": follower, "blocked": blocked, "stranger": stranger}
+    people |= {role: await _with_role(gateway, role) for role in ROLES[1:]}
     await gateway.client.put(f"/api/v1/users/{owner.id}/follow", headers=follower.headers)
     media_id = (await gateway.upload(owner)).json()["media_id"]
     post_id = await gateway.post(owner)
@@ -214,3 +218,14 @@ async def world(gateway: Gateway) -> tuple[dict[str, Person], dict[str, str]]:
         "version": "1",
     }
     return people, ids
+
+
+async def _with_role(gateway: Gateway, role: str) -> Person:
+    """Somebody whom an operator gave this role, logged in with it."""
+    person = await gateway.person()
+    event_id, user_id = gateway.stores.snowflakes.next(), int(person.id)
+    await gateway.say(RoleChanged(event_id=event_id, at=1, actor_id=user_id, user_id=user_id, role=role))
+    await gateway.catch_up()
+    body = {"username": person.username, "password": PASSWORD}
+    token = (await gateway.client.post("/api/v1/sessions", json=body)).json()["access_token"]
+    return person._replace(headers={"Authorization": f"Bearer {token}"})
