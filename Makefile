@@ -3,7 +3,7 @@
 #   make up                start everything and load the demo    make up FLAGS=--free-ports
 #   make down              stop everything; data stays
 #   make check             lint, format, types, imports: under a minute
-#   make test              every test                            make test ARGS=tests/streams
+#   make test              every test                            make test ARGS=tests/streams WORKERS=0
 #   make bench             every figure, as JSON lines
 
 SHELL := /bin/bash
@@ -17,6 +17,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
 FLAGS ?=
 ARGS ?=
+WORKERS ?= 2
 BENCHES ?= fanout pipeline media freshness replay counters
 
 help:
@@ -59,7 +60,7 @@ check: $(STAMP)
 	$(BIN)/lint-imports --no-logo
 
 test: $(STAMP) java
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 bench: $(STAMP) java
 	@$(BIN)/shutterlog up --services-only $(FLAGS) >&2

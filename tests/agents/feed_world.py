@@ -109,8 +109,13 @@ class FeedWorld:
         await until(f"the feeds come to {ends}", reached, seconds)
 
     async def differences(self) -> list[str]:
-        """What readers would see wrongly, one sentence each."""
-        wrong = []
+        """What readers would see wrongly, one sentence each.
+
+        A floor may be above a feed's true last entry: what was followed while it was trimmed may have been unfollowed
+        since, and who catches up meets posts and follows in another order than they came. Readers go on from Cassandra
+        there, so a few such feeds are right; if many are short, floors rise that should not.
+        """
+        wrong, short = [], []
         for user, feed in (await self.reader.skeletons(self.people)).items():
             followed = {followee for follower, followee in self._following if follower == user}
             true = {p for p, author in self._published.items() if author in followed and p not in self._deleted}
@@ -122,9 +127,11 @@ class FeedWorld:
                 )
             if feed.asleep:
                 continue
-            if len(set(feed.ids)) != len(feed.ids) or len(expected) < min(len(true), self._settings.feed_cap) // 2:
-                wrong.append(f"{user}: {len(feed.ids)} ids above floor {feed.floor}, of {len(true)} posts")
-        return wrong
+            if len(set(feed.ids)) != len(feed.ids):
+                wrong.append(f"{user}: {feed.ids} has ids twice")
+            if len(expected) < min(len(true), self._settings.feed_cap) // 2:
+                short.append(f"{user}: {len(feed.ids)} ids above floor {feed.floor}, of {len(true)} posts")
+        return wrong + (short if len(short) > len(self.people) // 10 else [])
 
     def _one(self) -> Event:
         chance = self._chance

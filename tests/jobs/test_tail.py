@@ -140,6 +140,8 @@ def command(settings: Settings, *args: str) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # A shell without job control starts what is in the background deaf to SIGINT, and so all that this starts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
 
 
@@ -158,6 +160,14 @@ async def test_a_closed_pipe_is_a_clean_end(world: Settings) -> None:
 
 async def test_follow_goes_on_until_it_is_stopped(world: Settings) -> None:
     process = command(world, "graph", "-f", "--from", "beginning")
+    try:
+        await follow_and_stop(world, process)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+async def follow_and_stop(world: Settings, process: subprocess.Popen[str]) -> None:
     assert process.stdout is not None and process.stderr is not None
     follows = [event for event in history() if isinstance(event, Followed)]
     before = len(await seen(world, "graph"))
@@ -168,5 +178,3 @@ async def test_follow_goes_on_until_it_is_stopped(world: Settings) -> None:
     assert (await asyncio.to_thread(process.stdout.readline)).startswith(f"{tp}@{offset} ")
     process.send_signal(signal.SIGINT)
     assert await asyncio.to_thread(process.wait, 30) == 0, process.stderr.read()
-    process.stdout.close()
-    process.stderr.close()

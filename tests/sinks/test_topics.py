@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -70,8 +71,11 @@ def test_a_topic_made_by_hand_gets_the_configuration(settings: Settings) -> None
     make_topic(settings, "posts", 2, **{"retention.ms": "1000", "cleanup.policy": "compact"})
     try:
         assert "posts" not in Topics(settings).provision()
-        posts = configuration(settings, "posts")
-        assert (posts["retention.ms"], posts["cleanup.policy"]) == ("-1", "delete")
+        # The broker confirms a change once it is in the metadata log, and describes what it has taken from there.
+        deadline = time.monotonic() + 30
+        while (posts := configuration(settings, "posts"))["cleanup.policy"] != "delete":
+            assert time.monotonic() < deadline, posts
+        assert posts["retention.ms"] == "-1"
     finally:
         remove_topics(settings)
 
