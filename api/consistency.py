@@ -26,6 +26,11 @@ class Freshness:
         self._stores = stores
         self._token = token
 
+    @property
+    def asks_nothing(self) -> bool:
+        """Whether any view will do."""
+        return not self._token
+
     async def reach(self, user_id: int, *views: str) -> None:
         """Wait until ``views`` (those parts of them that ``user_id`` reads) hold what the token says.
 
@@ -89,7 +94,7 @@ def _not_yet() -> Problem:
     return Problem(503, "not-yet-consistent", detail, retry_after=1)
 
 
-def _freshness(
+async def _freshness(
     stores: Opened,
     token: Annotated[
         str | None,

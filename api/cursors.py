@@ -30,7 +30,7 @@ def from_cursor(cursor: str) -> int:
     return last_id
 
 
-def _cursor(
+async def _cursor(
     cursor: Annotated[str | None, Query(description="`next_cursor` of the previous page.", max_length=64)] = None,
 ) -> int | None:
     return None if cursor is None else from_cursor(cursor)

@@ -18,7 +18,7 @@ from sinks.counters_reader import PostCounts
 from sinks.errors import StoreAway
 from sinks.posts import MediaRow, PostRow
 from sinks.sealing import Unreadable, unseal
-from streams.rules import Facts, in_feed, in_list, is_public, keeps_pictures, may_meet, met, status_of
+from streams.rules import Facts, in_list, is_public, keeps_pictures, may_meet, met, status_of
 
 _FOLLOWED_LOOKED_AT, _FOLLOWED_NAMED = 1000, 3
 
@@ -54,7 +54,7 @@ class Presenter:
         (accounts, keys), facts = await asyncio.gather(
             self._accounts(user_ids), self._stores.relations.facts(viewer_id, user_ids)
         )
-        return {user_id: _person(user_id, accounts.get(user_id), keys) for user_id in met(facts, user_ids)}
+        return {user_id: person_of(user_id, accounts.get(user_id), keys) for user_id in met(facts, user_ids)}
 
     async def blocked(self, viewer_id: int, user_ids: Collection[int]) -> dict[int, models.Person]:
         """Those of ``user_ids`` whom the viewer blocks, so that they can be unblocked. Who blocks back, or went away,
@@ -67,7 +67,7 @@ class Presenter:
             return facts.relation(user_id).blocked or facts.standing(user_id).gone
 
         return {
-            user_id: _person(user_id, None if nameless(user_id) else accounts.get(user_id), keys)
+            user_id: person_of(user_id, None if nameless(user_id) else accounts.get(user_id), keys)
             for user_id in user_ids
             if facts.relation(user_id).blocks
         }
@@ -91,7 +91,7 @@ class Presenter:
             follow=relation.follows, requested=relation.requested, mute=relation.mutes, followed_by=follows_back
         )
         return models.Profile(
-            **_person(user_id, account, keys).model_dump(),
+            **person_of(user_id, account, keys).model_dump(),
             bio=opened(keys, user_id, account.bio),
             links=json.loads(opened(keys, user_id, account.links) or "[]"),
             picture=self.picture(account.picture, public=True) if account.picture else None,
@@ -128,12 +128,6 @@ class Presenter:
                 pass
         return await asyncio.gather(follows.follower_count(user_id), follows.following_count(user_id))
 
-    async def feed_posts(self, user_id: int, post_ids: Sequence[int], counted: bool = True) -> dict[int, models.Post]:
-        """Those of ``post_ids`` that the feed of ``user_id`` may show now."""
-        posts = [post for post in (await self._stores.posts.by_ids(post_ids)).values() if is_public(post)]
-        shown, facts = await self._posts_and_facts(user_id, posts, counted)
-        return {post.post_id: shown[post.post_id] for post in posts if in_feed(post, facts)}
-
     async def posts(
         self, viewer_id: int | None, rows: Iterable[PostRow], counted: bool = True
     ) -> dict[int, models.Post]:
@@ -155,9 +149,9 @@ class Presenter:
             self._stores.relations.facts(viewer_id, authors),
         )
         shown = {
-            post.post_id: self._post(
+            post.post_id: self.post(
                 post,
-                _person(post.author_id, accounts.get(post.author_id), keys),
+                person_of(post.author_id, accounts.get(post.author_id), keys),
                 keys,
                 counts.get(post.post_id),
                 people,
@@ -212,7 +206,7 @@ class Presenter:
                 id=str(row.comment_id),
                 post_id=str(post_id),
                 parent_id=str(row.parent_id) if row.parent_id else None,
-                author=_person(row.user_id, accounts.get(row.user_id), keys),
+                author=person_of(row.user_id, accounts.get(row.user_id), keys),
                 text=opened(keys, row.user_id, row.text),
                 mentions=[mentioned[user_id] for user_id in row.mentions if user_id in mentioned],
                 at=moment(row.commented_at),
@@ -249,7 +243,7 @@ class Presenter:
         asked = list(user_ids)
         return await asyncio.gather(self._stores.accounts.by_ids(asked), self._stores.keys.get_many(asked))
 
-    def _post(
+    def post(
         self,
         post: PostRow,
         author: models.Person,
@@ -259,6 +253,7 @@ class Presenter:
         *,
         public: bool,
     ) -> models.Post:
+        """The post in one row, with what was loaded for it; ``public`` where anybody may see its pictures."""
         return models.Post(
             id=str(post.post_id),
             author=author,
@@ -298,7 +293,8 @@ class Presenter:
         )
 
 
-def _person(user_id: int, account: AccountRow | None, keys: dict[int, bytes]) -> models.Person:
+def person_of(user_id: int, account: AccountRow | None, keys: dict[int, bytes]) -> models.Person:
+    """A person, with empty names where the account is not known or its key gone."""
     if account is None:
         return models.Person(id=str(user_id), username="", name="")
     return models.Person(

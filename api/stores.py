@@ -43,6 +43,7 @@ from sinks.producer import Producer
 from sinks.push_subscriptions import PushSubscriptions
 from sinks.redis import Circuit, Redis, connect
 from sinks.relations import RelationReader
+from sinks.remembered import VIEWS, Remembered
 from sinks.saves import SaveReader
 from sinks.sessions import Sessions
 from sinks.settings import Settings
@@ -51,6 +52,7 @@ from sinks.throttles import Throttles
 from sinks.topics import Topics
 from sinks.transactions import Transactions
 from sinks.usernames import Usernames
+from sinks.versions import Versions
 from sinks.web_push import Vapid
 
 KAFKA_PING_SECONDS = 3.0
@@ -91,6 +93,7 @@ class Stores:
     saves: SaveReader = field(init=False)
     counters: CounterReader = field(init=False)
     fences: Fences = field(init=False)
+    remembered: Remembered = field(init=False)
     usernames: Usernames
     credentials: Credentials
     sessions: Sessions
@@ -140,6 +143,8 @@ class Stores:
         watch = self.counter_watch.of(number)
         self.counters = CounterReader(self.redis, generation=number, buckets=buckets, watch=watch)
         self.fences = Fences(self.cassandra, self.home_feed, self.counters, of)
+        versions = Versions(self.cassandra, {view: of[view] for view in VIEWS})
+        self.remembered = Remembered(versions, self.posts, self.accounts, self.relations, self.settings.partitions)
 
 
 @asynccontextmanager
@@ -227,7 +232,7 @@ def _sleepers(settings: Settings, redis: Redis, generation: int) -> Sleepers:
     )
 
 
-def _stores(request: Request) -> Stores:
+async def _stores(request: Request) -> Stores:  # async, or it would cost each request a thread
     stores: Stores = request.app.state.stores
     return stores.for_request()
 

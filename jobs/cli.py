@@ -26,7 +26,7 @@ cli_views.register(app)
 app.add_typer(cli_dlq.dlq, name="dlq")
 app.add_typer(cli_accounts.accounts, name="accounts")
 
-BENCHES = ("fanout", "pipeline", "media", "freshness", "replay", "counters")
+BENCHES = ("fanout", "pipeline", "media", "freshness", "replay", "counters", "feed-read")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done and do nothing.")]
@@ -255,7 +255,9 @@ def bench(
     if event not in ("post", "like") or (event == "like" and name != "pipeline"):
         _fail("--event is post or like, and goes with the bench pipeline")
     try:
-        report: dict[str, Any] = import_module(f"jobs.bench_{name}{'_likes' if event == 'like' else ''}").run()
+        report: dict[str, Any] = import_module(
+            f"jobs.bench_{name.replace('-', '_')}{'_likes' if event == 'like' else ''}"
+        ).run()
     except StoreAway as error:
         _fail(f"{error}: `shutterlog up --services-only` starts what a bench needs")
     if as_json:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from typing import Any
 
 from fastapi import APIRouter, Response
 
 from api.consistency import Fresh
 from api.cursors import Cursor, Limit, to_cursor
+from api.feed_cards import FeedCards, page_of
 from api.home_feed import page
 from api.identity import Reader
-from api.models import Post, Posts
-from api.presenting import Presenter
+from api.models import Posts
 from api.problems import problems
 from api.stores import Opened, Stores
 from schemas.ids import MAX_ID
@@ -39,39 +38,41 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.get("", responses=_ANSWERS | problems(400, 401, 422, 503))
-async def get_feed(
-    me: Reader, response: Response, stores: Opened, fresh: Fresh, cursor: Cursor, limit: Limit = 20
-) -> Posts:
+@router.get("", response_model=Posts, responses=_ANSWERS | problems(400, 401, 422, 503))
+async def get_feed(me: Reader, stores: Opened, fresh: Fresh, cursor: Cursor, limit: Limit = 20) -> Response:
     """The posts of those whom one follows, newest first, without end.
 
     While Redis is away, or has lost data and is being filled again, the same posts come from Cassandra.
     """
-    near, counted, _ = await asyncio.gather(
-        fresh.reach_near(me.user_id),
-        fresh.reach_counts(me.user_id),
-        fresh.reach(me.user_id, "posts", "user_posts", "accounts", "follows"),
-    )
-    before = cursor or MAX_ID
+    near = counted = True
+    if not fresh.asks_nothing:
+        near, counted, _ = await asyncio.gather(
+            fresh.reach_near(me.user_id),
+            fresh.reach_counts(me.user_id),
+            fresh.reach(me.user_id, "posts", "user_posts", "accounts", "follows"),
+        )
+    before, status = cursor or MAX_ID, 200
     if near:
         try:
             await stores.seen.note(me.user_id)
             skeleton = await stores.home_feed.skeleton(me.user_id)
             if not skeleton.asleep:
-                response.headers[SOURCE] = "redis"
-                return await _page(stores, me.user_id, skeleton, before, limit, counted)
+                body = await _page(stores, me.user_id, skeleton, before, limit, counted)
+                return _answer(body, "redis", status)
             stores.returning.wake(stores.home_feed.generation, me.user_id)
-            response.status_code = 206
+            status = 206
         except StoreAway:
             pass  # where it is Cassandra that is away, this shows at once below
-    response.headers[SOURCE] = "cassandra"
-    return await _page(stores, me.user_id, ASLEEP, before, limit, counted)
+    return _answer(await _page(stores, me.user_id, ASLEEP, before, limit, counted), "cassandra", status)
 
 
-async def _page(stores: Stores, user_id: int, skeleton: Skeleton, before: int, limit: int, counted: bool) -> Posts:
+def _answer(body: bytes, source: str, status: int) -> Response:
+    return Response(body, status, {SOURCE: source}, "application/json")
+
+
+async def _page(stores: Stores, user_id: int, skeleton: Skeleton, before: int, limit: int, counted: bool) -> bytes:
     """One page. Whose posts it goes on with below the floor is asked where the skeleton came from; the rules say which
     of them are shown."""
-    presenter = Presenter(stores)
     relations = stores.follows if skeleton is ASLEEP else stores.home_feed
     followed: list[int] | None = None
 
@@ -81,8 +82,6 @@ async def _page(stores: Stores, user_id: int, skeleton: Skeleton, before: int, l
             followed = await relations.following_of(user_id)
         return await stores.posts.older(followed, before, count)
 
-    async def look(ids: Sequence[int]) -> dict[int, Post]:
-        return await presenter.feed_posts(user_id, ids, counted)
-
+    look = FeedCards(stores, user_id, counted).look
     found = await page(skeleton.ids, skeleton.floor, before, limit, older=older, look=look)
-    return Posts(items=found.shown, next_cursor=None if found.after is None else to_cursor(found.after))
+    return page_of(found.shown, None if found.after is None else to_cursor(found.after))

@@ -165,6 +165,13 @@ class Gateway:
         """Put ``events`` into the log."""
         await self.listener.produce_many(events)
 
+    async def catch_up_alone(self, view: View[Any]) -> None:
+        """Apply what was said since the last time to this view, while the others stay behind."""
+        own = [one for one in self.listener.records[self._applied :] if one.tp.topic in view.sources]
+        last = {one.tp: one.offset for one in sorted(own, key=lambda one: one.offset)}
+        spans = {tp: Span(self._ends.get(tp, -1), end) for tp, end in last.items()}
+        await self._sink(view.name).apply(view.project(own), spans)
+
     async def catch_up(self) -> None:
         """Apply what was said since the last time to every view."""
         await self.say(*(notice.event for notice in NOTICES.project(self.listener.records[self._applied :])))

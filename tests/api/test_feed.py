@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 import pytest
 
 from schemas.events import Source, UploadFailed
-from streams.rules import Facts, Standing
+from streams.follows import FOLLOWS
+from streams.posts import POSTS
 from tests.api.gateway import Gateway, Person
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -73,21 +72,46 @@ async def test_a_feed_goes_on_past_its_cap(gateway: Gateway) -> None:
     assert await walk(gateway, reader, 2) == [post_id for post_id in expected if post_id not in his]
 
 
-async def test_an_unfollowed_author_is_out_even_where_redis_still_has_the_post(
-    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_unfollowed_author_is_out_even_where_redis_still_has_the_post(gateway: Gateway) -> None:
     reader, ada = await gateway.person(), await gateway.person()
     await gateway.client.put(f"/api/v1/users/{ada.id}/follow", headers=reader.headers)
     post_id = await gateway.post(ada)
     await gateway.publish(ada, post_id)
     await gateway.catch_up()
     assert await walk(gateway, reader, 5) == [post_id]
-
-    async def nobody(viewer_id: int | None, user_ids: Collection[int]) -> Facts:
-        return Facts(viewer_id, dict.fromkeys(user_ids, Standing()), {})
-
-    monkeypatch.setattr(gateway.stores.relations, "facts", nobody)
+    await gateway.client.delete(f"/api/v1/users/{ada.id}/follow", headers=reader.headers)
+    await gateway.catch_up_alone(FOLLOWS)
+    assert int(post_id) in (await gateway.stores.home_feed.skeleton(int(reader.id))).ids
     assert await walk(gateway, reader, 5) == []
+
+
+async def test_what_is_remembered_ends_with_the_fence_that_it_was_read_at(gateway: Gateway) -> None:
+    """A page is made from remembered rows until its views have moved, and never a moment longer."""
+    reader, ada = await gateway.person(), await gateway.person("Ada")
+    await gateway.client.put(f"/api/v1/users/{ada.id}/follow", headers=reader.headers)
+    first, second = await gateway.post(ada, "at dusk"), await gateway.post(ada, "at dawn")
+    for post_id in (first, second):
+        await gateway.publish(ada, post_id)
+    await gateway.catch_up()
+
+    async def page() -> list[tuple[str, str, str]]:
+        items = (await gateway.client.get("/api/v1/feed", headers=reader.headers)).json()["items"]
+        return [(post["id"], post["caption"], post["author"]["name"]) for post in items]
+
+    before = [(second, "at dawn", "Ada"), (first, "at dusk", "Ada")]
+    assert await page() == before == await page()
+    await gateway.client.patch(f"/api/v1/posts/{first}", json={"caption": "by night"}, headers=ada.headers)
+    await gateway.client.delete(f"/api/v1/posts/{second}", headers=ada.headers)
+    renamed = await gateway.client.patch("/api/v1/me", json={"name": "Ada L"}, headers=ada.headers)
+    assert renamed.status_code == 200, renamed.text
+    assert await page() == before
+    await gateway.catch_up_alone(POSTS)
+    assert await page() == [(first, "by night", "Ada")]
+    await gateway.catch_up()
+    assert await page() == [(first, "by night", "Ada L")]
+    await gateway.client.put(f"/api/v1/users/{ada.id}/mute", headers=reader.headers)
+    await gateway.catch_up_alone(FOLLOWS)
+    assert await page() == []
 
 
 async def test_a_feed_is_private(gateway: Gateway) -> None:

@@ -1,0 +1,54 @@
+"""How far views are applied, asked once for all readers who ask at the same time.
+
+What was read of a view after its fences is as good as what would be read now, as long as those fences stand still: so
+a gateway may keep rows, and answer from them what the view would answer, at the price of one small read that all
+requests under way share.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from sinks.cassandra import Cassandra
+from streams.records import TopicPartition
+
+Applied = Mapping[str, Mapping[TopicPartition, int]]
+"""Of each view the offset of each partition of its sources up to which it is applied; none where there is no fence."""
+_FENCES = "SELECT topic, partition, applied_offset FROM fences WHERE view_name = ? AND generation = ?"
+
+
+class Versions:
+    """The fences of some views in Cassandra, of one generation each."""
+
+    def __init__(self, cassandra: Cassandra, generations: Mapping[str, int]) -> None:
+        self._cassandra = cassandra
+        self._generations = dict(generations)
+        self._running: asyncio.Task[Applied] | None = None
+        self._next: asyncio.Task[Applied] | None = None
+
+    async def now(self) -> Applied:
+        """The fences, read after this was asked. Raises ``StoreAway``."""
+        if self._next is None:
+            self._next = asyncio.create_task(self._read_after(self._running))
+            self._next.add_done_callback(_looked_at)
+        # Whoever gives up waiting leaves it to the others.
+        return await asyncio.shield(self._next)
+
+    async def _read_after(self, running: asyncio.Task[Applied] | None) -> Applied:
+        if running is not None:
+            await asyncio.wait([running])
+        # Who comes from here on would be answered with what may be older than their question.
+        self._running, self._next = self._next, None
+        views = self._generations.items()
+        answers = await self._cassandra.execute_each((_FENCES, view) for view in views)
+        # Two rows of one partition mean a topic that was made again; its agents stand still, whichever is taken here.
+        return {
+            view: {TopicPartition(row.topic, row.partition): row.applied_offset for row in rows}
+            for (view, _), rows in zip(views, answers, strict=True)
+        }
+
+
+def _looked_at(task: asyncio.Task[Applied]) -> None:
+    if not task.cancelled():
+        task.exception()  # also where all who waited have given up
