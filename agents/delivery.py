@@ -98,6 +98,15 @@ class Limits:
                 raise _flood(what, topic, "POISON_RATIO or POISON_WINDOW")
             self._seen = self._bad = 0
 
+    def count_good(self, records: int, topic: str) -> None:
+        """Count ``records`` good ones in a row: as ``count`` for each of them."""
+        if self._bad or self.window < 1:
+            for _ in range(records):
+                self.count(False, topic)
+        elif records:
+            self._run = 0
+            self._seen = (self._seen + records) % self.window
+
 
 def _flood(what: str, topic: str, settings: str) -> PoisonFlood:
     return PoisonFlood(
@@ -157,17 +166,22 @@ class Delivery(Generic[Write]):
         await self.pause(tries)
 
     async def _decoded(self, batch: RawBatch) -> list[Record]:
-        records = []
+        records: list[Record] = []
+        good = 0
         for raw in batch.records:
+            tp, offset, timestamp, key, value, _ = raw
             try:
-                event = decode_record(raw.tp.topic, raw.key, raw.value)
+                event = decode_record(tp.topic, key, value)
             except Undecodable as poison:
+                self.limits.count_good(len(records) - good, tp.topic)
+                good = len(records)
                 self.limits.count(True, raw.tp.topic)
                 self.gauges.happened("poison")
                 await self._bury(batch, raw, str(poison), "", None)
             else:
-                self.limits.count(False, raw.tp.topic)
-                records.append(Record(raw.tp, raw.offset, raw.timestamp, event))
+                records.append(Record(tp, offset, timestamp, event))
+        if records:
+            self.limits.count_good(len(records) - good, records[-1].tp.topic)
         return records
 
     async def _projected(self, batch: RawBatch, records: Sequence[Record]) -> list[Write]:
@@ -179,8 +193,8 @@ class Delivery(Generic[Write]):
             for record in records:
                 writes += await self._projected_alone(batch, record)
             return writes
-        for record in records:
-            self.refusal_limits.count(False, record.tp.topic)
+        if records:
+            self.refusal_limits.count_good(len(records), records[-1].tp.topic)
         return writes
 
     async def _projected_alone(self, batch: RawBatch, record: Record) -> list[Write]:

@@ -17,7 +17,7 @@ from schemas.ids import snowflake
 from sinks.counters import CounterSink, prefix_of
 from sinks.redis import Redis, connect
 from sinks.settings import Settings
-from streams.counters import LIKES, CountMember
+from streams.counters import LIKES, CountMembers
 from streams.records import Span, TopicPartition
 from streams.views import Mark
 
@@ -90,15 +90,19 @@ async def _measured(client: Redis, buckets: int, likes: Sequence[int]) -> float:
     await client.flushdb()
     sink = CounterSink(client, {_TP.topic: "bench"}, generation=1, buckets=buckets)
     users, offset = _people(max(likes)), -1
-    batch: list[CountMember] = []
+    batch: list[CountMembers] = []
+    begun = offset
     for post, count in zip(_posts(len(likes)), likes, strict=True):
-        for user in users[:count]:
-            batch.append(CountMember(Mark(_TP, offset + 1 + len(batch)), LIKES, post, user, True))
-            if len(batch) == _BATCH:
-                await sink.apply(batch, {_TP: Span(offset, offset + len(batch))})
-                offset, batch = offset + len(batch), []
+        for start in range(0, count, _BATCH):
+            some = users[start : min(start + _BATCH, count)]
+            said = {user: (offset + n, True) for n, user in enumerate(some, 1)}
+            batch.append(CountMembers(Mark(_TP, offset + 1), LIKES, post, said))
+            offset += len(some)
+            if offset - begun >= _BATCH:
+                await sink.apply(batch, {_TP: Span(begun, offset)})
+                begun, batch = offset, []
     if batch:
-        await sink.apply(batch, {_TP: Span(offset, offset + len(batch))})
+        await sink.apply(batch, {_TP: Span(begun, offset)})
     apart = {prefix_of(1, bucket) + name for bucket in range(buckets) for name in _BOOKKEEPING}
     return await _taken(client, apart) / sum(likes)
 

@@ -9,7 +9,7 @@ home feed's buckets.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from hashlib import sha1
 
 import msgspec
@@ -29,10 +29,10 @@ from streams.counters import (
     SHARES,
     CountComment,
     CounterWrite,
-    CountMember,
+    CountMembers,
     UncountComment,
 )
-from streams.records import Span, Spans, TopicPartition
+from streams.records import Spans, TopicPartition
 
 KINDS = {LIKES: "l", SAVES: "v", SHARES: "s", COMMENTS: "c", DEAD: "x"}
 """The letter by which each kind of counter of a post goes in Redis."""
@@ -40,7 +40,7 @@ PASS = "1"  # noqa: S105 (there is one pass)
 COUNTED = Watched(COUNTERS.name, "ct", COUNTERS.sources, (PASS,))
 """How gateways watch over the counters."""
 CALL_WRITES = 2000
-"""Writes to one bucket after which a call is cut: some 10 ms of Redis, with all the splits that they can cause."""
+"""Words to one bucket after which a call is cut: some 10 ms of Redis, with all the splits that they can cause."""
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -89,30 +89,33 @@ class CounterSink:
         return lowest
 
     async def apply(self, writes: Sequence[CounterWrite], spans: Spans) -> None:
-        """See ``Sink.apply``. Every bucket's fences move with every batch, in calls that are cut between offsets."""
-        index = {tp: n for n, tp in enumerate(spans, 1)}
-        begun = {tp: span.prior for tp, span in spans.items()}
-        position = dict(begun)
-        drafts: list[list[bytes]] = [[] for _ in range(self._count)]
-        for write in writes:
-            tp, offset = write.mark
-            bucket = bucket_of(write.of, self._count)
-            if len(drafts[bucket]) >= CALL_WRITES:
-                await self._call(drafts, {tp: Span(begun[tp], position[tp]) for tp in spans})
-                drafts, begun = [[] for _ in range(self._count)], dict(position)
-            drafts[bucket].append(_words(write, index[tp], offset))
-            position[tp] = offset
-        await self._call(drafts, {tp: Span(begun[tp], span.last) for tp, span in spans.items()})
+        """See ``Sink.apply``. Every bucket's fences move with every batch, in the last of its calls.
 
-    async def _call(self, drafts: Sequence[Sequence[bytes]], spans: Spans) -> None:
+        What the calls before it bring is above the fences until then, and would be said again, in the log's order, by
+        whoever goes on from them.
+        """
+        index = {tp: n for n, tp in enumerate(spans, 1)}
+        drafts: list[list[bytes]] = [[] for _ in range(self._count)]
+        sizes = [0] * self._count
+        for write in writes:
+            bucket = bucket_of(write.of, self._count)
+            for words, packed_write in _words(write, index[write.mark.tp]):
+                if sizes[bucket] + words > CALL_WRITES and drafts[bucket]:
+                    await self._call({bucket: drafts[bucket]}, spans, moving=False)
+                    drafts[bucket], sizes[bucket] = [], 0
+                drafts[bucket].append(packed_write)
+                sizes[bucket] += words
+        await self._call(dict(enumerate(drafts)), spans, moving=True)
+
+    async def _call(self, drafts: Mapping[int, Sequence[bytes]], spans: Spans, *, moving: bool) -> None:
         words: list[Word] = []
         for tp, span in spans.items():
-            words += (str(tp), self._topic_ids[tp.topic], span.prior, span.last)
+            words += (str(tp), self._topic_ids[tp.topic], span.prior, span.last if moving else span.prior)
         answers = await self._scripts.run(
             [
                 # Cap and slack of lists, and limits, are the home feed's.
                 ScriptCall("counters", prefix + "fences", (_encode((prefix, PASS, 0, 0, words, ())), array(draft)))
-                for prefix, draft in zip(self._prefixes, drafts, strict=True)
+                for prefix, draft in ((self._prefixes[bucket], draft) for bucket, draft in drafts.items())
             ]
         )
         states = {answer[0]: answer for answer in answers}
@@ -122,15 +125,21 @@ class CounterSink:
             raise FenceBehind(await self.fences(spans))
 
 
-def _words(write: CounterWrite, i: int, offset: int) -> bytes:
+def _words(write: CounterWrite, i: int) -> Iterator[tuple[int, bytes]]:
+    """``write`` as the script reads it, in parts that fit into one call, with how much work each is."""
     of = str(write.of)
-    if type(write) is CountMember:
-        name = f"{KINDS[write.kind]}:{of}"
-        return _encode(("M" if write.stands else "m", i, offset, name, of, str(write.member)))
-    if isinstance(write, CountComment | UncountComment):
+    if isinstance(write, CountMembers):
+        name, words = f"{KINDS[write.kind]}:{of}", list(write.said.items())
+        for start in range(0, len(words), CALL_WRITES):
+            some = words[start : start + CALL_WRITES]
+            come = [word for member, (offset, stands) in some if stands for word in (offset, str(member))]
+            go = [word for member, (offset, stands) in some if not stands for word in (offset, str(member))]
+            yield len(some), _encode(("M", i, of, name, come, go))
+    elif isinstance(write, CountComment | UncountComment):
         which = "C" if isinstance(write, CountComment) else "D"
-        return packed((which, i, offset, of, str(write.comment), str(write.parent)))
-    return packed(("G", i, offset, of, *(name_of(kind, write.of) for kind in KINDS)))
+        yield 1, packed((which, i, write.mark.offset, of, str(write.comment), str(write.parent)))
+    else:
+        yield 1, packed(("G", i, write.mark.offset, of, *(name_of(kind, write.of) for kind in KINDS)))
 
 
 def _remade(topic: str) -> LogRemade:

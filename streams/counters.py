@@ -36,14 +36,17 @@ DEAD = "dead comments"
 """Of a post: its deleted comments, which are remembered for as long as the post stands."""
 
 
-class CountMember(NamedTuple):
-    """From here on ``member`` is, or is not, among those who are counted as ``kind`` of the post ``of``."""
+class CountMembers(NamedTuple):
+    """Who is, or is not, among those who are counted as ``kind`` of the post ``of``: the last word of each in a batch.
+
+    ``said``: member → (offset of that word, whether they are). ``mark`` is the partition and the first of the offsets;
+    a sink goes by each word's own.
+    """
 
     mark: Mark
     kind: str
     of: int
-    member: int
-    stands: bool
+    said: dict[int, tuple[int, bool]]
 
 
 class CountComment(NamedTuple):
@@ -71,16 +74,31 @@ class Uncount(NamedTuple):
     of: int
 
 
-CounterWrite = CountMember | CountComment | UncountComment | Uncount
+CounterWrite = CountMembers | CountComment | UncountComment | Uncount
 
 
 def project(batch: Sequence[Record]) -> list[CounterWrite]:
-    """One write for each event that counts."""
+    """One write for the likes of each post, and so on; one for each comment and deletion."""
     writes: list[CounterWrite] = []
+    groups: dict[tuple[str, int], CountMembers] = {}
+    likes: dict[int, CountMembers] = {}
+
+    def say(kind: str, mark: Mark, post_id: int, member: int, stands: bool) -> None:
+        group = groups.get((kind, post_id))
+        if group is None or group.mark.tp != mark.tp:
+            group = groups[kind, post_id] = CountMembers(mark, kind, post_id, {})
+            writes.append(group)
+        group.said[member] = (mark.offset, stands)
+
     for tp, offset, _, event in batch:
-        if type(event) is PostLiked or type(event) is PostUnliked:  # most of what happens: asked first, and cheaply
-            stands = type(event) is PostLiked
-            writes.append(CountMember(Mark(tp, offset), LIKES, event.post_id, event.actor_id, stands))
+        kind = type(event)
+        if kind is PostLiked or kind is PostUnliked:  # most of what happens: asked first, and cheaply
+            post_id: int = event.post_id  # type: ignore[attr-defined]
+            group = likes.get(post_id)
+            if group is None or group.mark.tp != tp:
+                group = likes[post_id] = CountMembers(Mark(tp, offset), LIKES, post_id, {})
+                writes.append(group)
+            group.said[event.actor_id] = (offset, kind is PostLiked)
             continue
         match event:
             case CommentAdded():
@@ -88,11 +106,11 @@ def project(batch: Sequence[Record]) -> list[CounterWrite]:
             case CommentDeleted():
                 writes.append(UncountComment(Mark(tp, offset), event.post_id, event.comment_id, event.parent_id))
             case PostSaved():
-                writes.append(CountMember(Mark(tp, offset), SAVES, event.post_id, event.actor_id, True))
+                say(SAVES, Mark(tp, offset), event.post_id, event.actor_id, True)
             case PostUnsaved(collection_id=0):
-                writes.append(CountMember(Mark(tp, offset), SAVES, event.post_id, event.actor_id, False))
+                say(SAVES, Mark(tp, offset), event.post_id, event.actor_id, False)
             case PostShared():
-                writes.append(CountMember(Mark(tp, offset), SHARES, event.post_id, event.actor_id, True))
+                say(SHARES, Mark(tp, offset), event.post_id, event.actor_id, True)
             case PostDeleted():
                 writes.append(Uncount(Mark(tp, offset), event.post_id))
     return writes

@@ -1,19 +1,40 @@
 -- Applies counters. Sets are named KIND:POST; KIND is one letter. c: a post's comments, x: those that are gone for good,
 -- p: comments that have, or had, replies, r:COMMENT: those replies, in the bucket of the post.
 --
--- Writes: M i offset name post member · m i offset name post member (no longer) · G i offset post name...
+-- Writes: M i post name {offset, member, ...} {offset, member, ...} (who comes, and who goes) · G i offset post name...
 -- (the post is gone, and with it these sets) · C i offset post comment parent (parent '0' for none) · D i offset post
 -- comment parent (the comment is gone, and with it its replies).
-local SPLIT_ABOVE = 200
+local SPLIT_ABOVE, AT_ONCE = 200, 50
 local shards_key, gone_key = prefix .. 'shards', prefix .. 'gone'
 
 -- What this call has asked already.
-local sizes, changed, gone = {}, {}, {}
+local sizes, changed, gone, sharded = {}, {}, {}, {}
+
+-- Asked for all at once: a call for each costs more than what it asks.
+local function ask_ahead()
+  local posts, names = {}, {}
+  for _, write in ipairs(writes) do
+    if write[1] == 'M' then
+      posts[#posts + 1], names[#names + 1] = write[3], write[4]
+    end
+  end
+  for i = 1, #posts, 1000 do
+    local last = math.min(i + 999, #posts)
+    for n, is in ipairs(call('SMISMEMBER', gone_key, unpack(posts, i, last))) do gone[posts[i + n - 1]] = is == 1 end
+    for n, stored in ipairs(call('HMGET', shards_key, unpack(names, i, last))) do sharded[names[i + n - 1]] = stored end
+  end
+end
 
 local function size(name)
   local found = sizes[name]
   if not found then
-    local n, count = size_of(prefix, name)
+    local stored = sharded[name]
+    local n, count
+    if stored == false then
+      n, count = 1, call('SCARD', prefix .. name .. ':0')
+    else
+      n, count = size_of(prefix, name)
+    end
     found = {n, count}
     sizes[name] = found
   end
@@ -40,23 +61,59 @@ local function split(name, n)
   end
 end
 
--- At most one split for each member that comes in, so that no call takes long for it.
-local function add(name, member)
-  local found = size(name)
-  if call('SADD', prefix .. name .. ':' .. shard_of(member, found[1]), member) == 0 then return end
-  found[2] = found[2] + 1
-  if found[2] > SPLIT_ABOVE * found[1] then
+-- Members by the shard in which they stand.
+local function by_shard(found, members)
+  if found[1] == 1 then return {[0] = members} end
+  local shards = {}
+  for _, member in ipairs(members) do
+    local shard = shard_of(member, found[1])
+    local some = shards[shard]
+    if some then some[#some + 1] = member else shards[shard] = {member} end
+  end
+  return shards
+end
+
+-- `members`: AT_ONCE at most, so that no shard grows far beyond what it is to hold before it is split.
+local function add_some(name, members)
+  local found, added = size(name), 0
+  for shard, some in pairs(by_shard(found, members)) do
+    added = added + call('SADD', prefix .. name .. ':' .. shard, unpack(some))
+  end
+  if added == 0 then return end
+  found[2] = found[2] + added
+  while found[2] > SPLIT_ABOVE * found[1] do
     split(name, found[1])
     found[1] = found[1] + 1
   end
   changed[name] = true
 end
 
-local function remove(name, member)
-  local found = size(name)
-  if call('SREM', prefix .. name .. ':' .. shard_of(member, found[1]), member) == 0 then return end
-  found[2] = found[2] - 1
+local function remove_some(name, members)
+  local found, removed = size(name), 0
+  for shard, some in pairs(by_shard(found, members)) do
+    removed = removed + call('SREM', prefix .. name .. ':' .. shard, unpack(some))
+  end
+  if removed == 0 then return end
+  found[2] = found[2] - removed
   changed[name] = true
+end
+
+local function add(name, member) add_some(name, {member}) end
+local function remove(name, member) remove_some(name, {member}) end
+
+-- Those of {offset, member, ...} that are new, some at a time.
+local function each_new(words, above, take, name)
+  local members = {}
+  for i = 1, #words, 2 do
+    if words[i] > above then
+      members[#members + 1] = words[i + 1]
+      if #members == AT_ONCE then
+        take(name, members)
+        members = {}
+      end
+    end
+  end
+  if #members > 0 then take(name, members) end
 end
 
 local function drop(name)
@@ -100,8 +157,14 @@ local function remove_comment(post, comment, parent)
   drop('r:' .. comment)
 end
 
+ask_ahead()
 for _, write in ipairs(writes) do
-  if write[3] > fence[write[2]] then
+  if write[1] == 'M' then
+    if not is_gone(write[3]) then
+      each_new(write[5], fence[write[2]], add_some, write[4])
+      each_new(write[6], fence[write[2]], remove_some, write[4])
+    end
+  elseif write[3] > fence[write[2]] then
     local kind = write[1]
     if kind == 'G' then
       gone[write[4]] = true
@@ -109,12 +172,8 @@ for _, write in ipairs(writes) do
       for _, comment in ipairs(members('p:' .. write[4])) do drop('r:' .. comment) end
       drop('p:' .. write[4])
       for i = 5, #write do drop(write[i]) end
-    elseif kind == 'C' or kind == 'D' then
-      if not is_gone(write[4]) then
-        (kind == 'C' and add_comment or remove_comment)(write[4], write[5], write[6])
-      end
-    elseif not is_gone(write[5]) then
-      if kind == 'M' then add(write[4], write[6]) else remove(write[4], write[6]) end
+    elseif not is_gone(write[4]) then
+      (kind == 'C' and add_comment or remove_comment)(write[4], write[5], write[6])
     end
   end
 end

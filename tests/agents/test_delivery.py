@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 import pytest
@@ -329,3 +330,24 @@ async def test_what_the_dlq_does_not_know_escapes(world: World) -> None:
     with pytest.raises(ValueError, match="a bug"):
         await world.deliver(rotten(0))
     assert world.calls == []
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_good_records_count_together_as_they_do_one_by_one(seed: int) -> None:
+    chance = random.Random(seed)
+    together, alone = Limits(3, 0.3, 10), Limits(3, 0.3, 10)
+    for _ in range(60):
+        good, flooded = chance.choice([0, 1, 4, 25]), []
+        for limits in (together, alone):
+            try:
+                if limits is together:
+                    limits.count_good(good, "posts")
+                else:
+                    for _ in range(good):
+                        limits.count(False, "posts")
+                limits.count(True, "posts")
+            except PoisonFlood:
+                flooded.append(limits)
+        assert together == alone and len(flooded) in (0, 2)
+        if flooded:
+            return

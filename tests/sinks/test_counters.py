@@ -23,7 +23,7 @@ from streams.counters import (
     REPLIES,
     CountComment,
     CounterWrite,
-    CountMember,
+    CountMembers,
     Uncount,
     UncountComment,
 )
@@ -51,7 +51,8 @@ class World:
     async def apply(self, writes: Sequence[CounterWrite]) -> None:
         last = dict(self.reached)
         for write in writes:
-            last[write.mark.tp] = max(last[write.mark.tp], write.mark.offset)
+            offsets = [offset for offset, _ in write.said.values()] if isinstance(write, CountMembers) else []
+            last[write.mark.tp] = max(last[write.mark.tp], write.mark.offset, *offsets)
         await self.sink.apply(writes, {tp: Span(self.reached[tp], last[tp]) for tp in last})
         self.reached = last
 
@@ -65,12 +66,27 @@ async def world(redis: Redis) -> World:
     return World(redis)
 
 
-def like(offset: int, post: int, user: int) -> CountMember:
-    return CountMember(Mark(ENGAGEMENT, offset), LIKES, post, user, True)
+def like(offset: int, post: int, user: int) -> CountMembers:
+    return CountMembers(Mark(ENGAGEMENT, offset), LIKES, post, {user: (offset, True)})
 
 
-def unlike(offset: int, post: int, user: int) -> CountMember:
-    return CountMember(Mark(ENGAGEMENT, offset), LIKES, post, user, False)
+def unlike(offset: int, post: int, user: int) -> CountMembers:
+    return CountMembers(Mark(ENGAGEMENT, offset), LIKES, post, {user: (offset, False)})
+
+
+def together(writes: Sequence[CounterWrite]) -> list[CounterWrite]:
+    """The same with one write for the likes of each post, as the projection makes them."""
+    made: list[CounterWrite] = []
+    groups: dict[int, CountMembers] = {}
+    for write in writes:
+        if not isinstance(write, CountMembers):
+            made.append(write)
+        elif write.of in groups:
+            groups[write.of].said.update(write.said)
+        else:
+            groups[write.of] = write._replace(said=dict(write.said))
+            made.append(groups[write.of])
+    return made
 
 
 def delete(offset: int, post: int) -> Uncount:
@@ -235,8 +251,10 @@ async def test_a_random_history_equals_the_model(world: World, seed: int, monkey
             offsets[tp] += chance.choice([1, 1, 2])
             mark = Mark(tp, offsets[tp])
             stands = chance.random() < 0.8
-            member = CountMember(mark, LIKES, post, chance.choice(users), stands)
-            batch.append(Uncount(mark, post) if tp == POSTS else member)
+            said = {chance.choice(users): (mark.offset, stands)}
+            batch.append(Uncount(mark, post) if tp == POSTS else CountMembers(mark, LIKES, post, said))
+        if chance.random() < 0.8:
+            batch = together(batch)
         sent.append((dict(world.reached), batch))
         await world.apply(batch)
         model.apply(batch)

@@ -11,7 +11,7 @@ from streams.counters import (
     REPLIES,
     CountComment,
     CounterWrite,
-    CountMember,
+    CountMembers,
     Uncount,
     UncountComment,
 )
@@ -30,12 +30,17 @@ class MemoryCounters:
         self._without = without
 
     def apply(self, writes: Iterable[CounterWrite]) -> None:
-        """Apply those of ``writes`` that are new."""
+        """Apply those of ``writes``, which are a batch's, that are new."""
+        fences: dict[TopicPartition, int] = {}
         for write in writes:
             tp, offset = write.mark
-            if offset <= self._fences[tp]:
+            fence = fences.setdefault(tp, self._fences[tp])
+            if isinstance(write, CountMembers):
+                self._count(write, fence)
                 continue
-            self._fences[tp] = offset
+            if offset <= fence:
+                continue
+            self._fences[tp] = max(offset, self._fences[tp])
             if isinstance(write, Uncount):
                 for comment in self._parents.pop(write.of, ()):
                     self.sets.pop((REPLIES, comment), None)
@@ -45,11 +50,16 @@ class MemoryCounters:
                     self.gone.add(write.of)
             elif write.of in self.gone:
                 continue
-            elif isinstance(write, CountMember):
-                members = self.sets[write.kind, write.of]
-                (members.add if write.stands else members.discard)(write.member)
             else:
                 self._comment(write)
+
+    def _count(self, write: CountMembers, fence: int) -> None:
+        for member, (offset, stands) in write.said.items():
+            if offset > fence:
+                self._fences[write.mark.tp] = max(offset, self._fences[write.mark.tp])
+                if write.of not in self.gone:
+                    members = self.sets[write.kind, write.of]
+                    (members.add if stands else members.discard)(member)
 
     def _comment(self, write: CountComment | UncountComment) -> None:
         comments, dead = self.sets[COMMENTS, write.of], self.sets[DEAD, write.of]
