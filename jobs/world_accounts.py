@@ -11,11 +11,12 @@ from schemas.events import (
     BadgeChanged,
     Event,
     ProfileChanged,
+    RoleChanged,
     UsernameChanged,
 )
 
-RENAMED, AWAY, BADGE = 0.15, 0.25, 0.30
-"""Up to where a random number means a new username, going away, a badge; above, it is a new profile."""
+RENAMED, AWAY, BADGE, ROLE = 0.15, 0.25, 0.30, 0.33
+"""Up to where a random number means a new username, going away, a badge, a role; above, it is a new profile."""
 
 
 class Accounts:
@@ -27,6 +28,7 @@ class Accounts:
         self._renamed = 0
         self._away: set[int] = set()
         self._verified: set[int] = set()
+        self._moderators: set[int] = set()
 
     def change(self, user: int) -> Event:
         """One thing that ``user`` does. Who is away comes back."""
@@ -50,6 +52,9 @@ class Accounts:
         if kind < BADGE:
             self._verified ^= {user}
             return BadgeChanged(**by, verified=user in self._verified)
+        if kind < ROLE:
+            self._moderators ^= {user}
+            return RoleChanged(**by, role="moderator" if user in self._moderators else "person")
         return self.profile(user)
 
     def profile(self, user: int) -> ProfileChanged:

@@ -14,9 +14,10 @@ import numpy as np
 
 from jobs.world import DAY_MS, Plan, Reuse, Step, World
 from jobs.world_accounts import Accounts
+from jobs.world_activity import Activity
 from jobs.world_engagement import Engagement
 from jobs.world_follows import Follows
-from jobs.world_likes import Likes, Post
+from jobs.world_likes import Likes, Post, about
 from jobs.world_privacy import Privacy
 from schemas.events import (
     Event,
@@ -29,6 +30,8 @@ from schemas.events import (
 
 TORN_SHARE = 0.04
 """Uploads whose file is broken, so that rejections happen."""
+PLACE_SHARE, NAMED_SHARE = 0.3, 0.1
+"""Posts that say where they were taken; that name somebody in the caption, or in the picture."""
 
 
 def doings(world: World) -> Iterator[Step]:
@@ -46,6 +49,7 @@ class Doings:
         self.dead: list[Post] = []
         self.likes = Likes(self.random)
         self.accounts = Accounts(world)
+        self.activity = Activity(world)
         self.engagement = Engagement(world)
         self.privacy = Privacy(world)
         self.later: list[tuple[int, int, Callable[[], Step]]] = []
@@ -76,7 +80,10 @@ class Doings:
                 yield self._delete()
             case "profile":
                 yield self.accounts.change(self.world.people[self.world.someone()])
-            case "comment" | "uncomment" | "pin" | "save" | "unsave" | "share":
+            case "seen" | "visit" | "search" | "notices" | "preference":
+                user = self.world.people[self.world.someone()]
+                yield self.activity.event(kind, user, self.alive) or self._profile()
+            case "comment" | "uncomment" | "pin" | "save" | "unsave" | "share" | "collection":
                 user = self.world.people[self.world.someone()]
                 yield self.engagement.event(kind, user, self.alive, self.dead) or self._profile()
             case "like" | "unlike":
@@ -117,11 +124,19 @@ class Doings:
         return Reuse(event_id, self.ids.at, media_id, owner, template)
 
     def _submission(self, post_id: int, author: int, media: list[int]) -> Callable[[], Step]:
-        caption = self.world.words(self.random.randrange(1, 12))
+        random = self.random
+        words = self.world.words(random.randrange(1, 12))
+        tags = tuple(dict.fromkeys(self.world.words(random.choice((0, 0, 1, 1, 2, 3))).split()))
+        place = self.world.words(1).title() if random.random() < PLACE_SHARE else ""
+        caption = " ".join((words, *(f"#{tag}" for tag in tags)))
+        mentions, tagged = (
+            random.sample(self.world.people, 1) if random.random() < NAMED_SHARE else [] for _ in range(2)
+        )
+        post = Post(post_id, author, tags, place)
 
         def submit() -> PostSubmitted:
             event_id = self.ids.next()
-            self.alive.append(Post(post_id, author))
+            self.alive.append(post)
             sealed = self.world.sealed(author, event_id, "caption", caption)
             return PostSubmitted(
                 event_id=event_id,
@@ -131,6 +146,9 @@ class Doings:
                 author_id=author,
                 media_ids=media,
                 caption=sealed,
+                mentions=mentions,
+                tagged=tagged,
+                **about(post),
             )
 
         return submit
@@ -148,6 +166,7 @@ class Doings:
             actor_id=post.author,
             post_id=post.post_id,
             author_id=post.author,
+            **about(post),
             caption=self.world.sealed(post.author, event_id, "caption", self.world.words(self.random.randrange(1, 12))),
         )
 
@@ -178,7 +197,9 @@ class Doings:
             return self._profile()
         user, post, likes = change
         event_id, made = self.ids.next(), PostLiked if likes else PostUnliked
-        return made(event_id=event_id, at=self.ids.at, actor_id=user, post_id=post.post_id, author_id=post.author)
+        return made(
+            event_id=event_id, at=self.ids.at, actor_id=user, post_id=post.post_id, author_id=post.author, **about(post)
+        )
 
     def _relate(self, kind: str) -> Event:
         pair = self.follows.change(kind, self.world.someone)

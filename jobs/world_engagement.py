@@ -8,8 +8,11 @@ from typing import Any, NamedTuple
 import msgspec
 
 from jobs.world import World
-from jobs.world_likes import Post
+from jobs.world_likes import Post, about
 from schemas.events import (
+    CollectionDeleted,
+    CollectionMade,
+    CollectionRenamed,
     CommentAdded,
     CommentDeleted,
     CommentPinned,
@@ -23,6 +26,9 @@ from schemas.events import (
 )
 
 REPLY_SHARE = 0.3
+MENTION_SHARE = 0.05
+COLLECTED_SHARE = 0.7
+"""Saves into a collection, by those who have one."""
 CROSSED_SHARE = 0.02
 """Comments and saves that come after the deletion of their post, or a second time after their own."""
 _FRESH = 50
@@ -49,6 +55,8 @@ class Engagement:
         self._gone: list[CommentAdded] = []
         self._saved: list[tuple[int, Post]] = []
         self._pinned: list[Comment] = []
+        self._collections: list[tuple[int, int]] = []
+        """(collection, owner) of the newest."""
 
     def event(self, kind: str, user: int, alive: Sequence[Post], dead: Sequence[Post]) -> Event | None:
         """What ``user`` does of ``kind``; None where there is nothing to do it to."""
@@ -61,13 +69,17 @@ class Engagement:
                 return self._pin(alive)
             case "unsave":
                 return self._unsave()
+            case "collection":
+                return self._collection(user)
         post = self._post(alive, dead)
         if post is None:
             return None
         if kind == "share":
-            return PostShared(**self._by(user, post))
+            return PostShared(**self._by(user, post), **about(post))
+        own = [one for one, owner in self._collections if owner == user]
+        into = self._random.choice(own) if own and self._random.random() < COLLECTED_SHARE else 0
         self._saved.append((user, post))
-        return PostSaved(**self._by(user, post))
+        return PostSaved(**self._by(user, post), **about(post), collection_id=into)
 
     def _by(self, user: int, post: Post) -> dict[str, Any]:
         event_id = self._ids.next()
@@ -110,6 +122,9 @@ class Engagement:
             comment_id=comment_id,
             parent_id=made.parent,
             parent_author_id=made.parent_user,
+            mentions=[post.author] if random.random() < MENTION_SHARE else [],
+            post_hashtags=list(post.hashtags),
+            place=post.place,
             text=self._world.sealed(user, comment_id, "comment", text),
         )
 
@@ -127,7 +142,11 @@ class Engagement:
             }
             self._gone.append(CommentAdded(**self._by(one.user, one.post), **place, text=text))
         return CommentDeleted(
-            **self._by(by, one.post), comment_id=one.comment_id, parent_id=one.parent, commenter_id=one.user
+            **self._by(by, one.post),
+            **about(one.post),
+            comment_id=one.comment_id,
+            parent_id=one.parent,
+            commenter_id=one.user,
         )
 
     def _pin(self, alive: Sequence[Post]) -> Event | None:
@@ -146,8 +165,27 @@ class Engagement:
         post = random.choice(alive)
         return (CommentsDisabled if which < 0.85 else CommentsEnabled)(**self._by(post.author, post))
 
+    def _collection(self, user: int) -> Event:
+        which = self._random.random()
+        if which < 0.4 and self._collections:
+            place = self._random.randrange(len(self._collections))
+            collection, owner = self._collections[place]
+        else:
+            collection, owner, place = 0, user, -1
+        event_id = self._ids.next()
+        by: dict[str, Any] = {"event_id": event_id, "at": self._ids.at, "actor_id": owner, "owner_id": owner}
+        if collection and which < 0.15:
+            del self._collections[place]
+            return CollectionDeleted(**by, collection_id=collection)
+        name = self._world.sealed(owner, event_id, "collection", self._world.words(1))
+        if collection:
+            return CollectionRenamed(**by, collection_id=collection, name=name)
+        self._collections.append((event_id, owner))
+        del self._collections[:-_REMEMBERED]
+        return CollectionMade(**by, collection_id=event_id, name=name)
+
     def _unsave(self) -> Event | None:
         if not self._saved:
             return None
         user, post = self._saved.pop(self._random.randrange(len(self._saved)))
-        return PostUnsaved(**self._by(user, post))
+        return PostUnsaved(**self._by(user, post), **about(post))

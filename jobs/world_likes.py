@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from random import Random
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 CROSSED_SHARE = 0.02
 """Likes that come after the deletion of their post."""
@@ -18,6 +18,13 @@ class Post(NamedTuple):
 
     post_id: int
     author: int
+    hashtags: tuple[str, ...] = ()
+    place: str = ""
+
+
+def about(post: Post) -> dict[str, Any]:
+    """What those who do something with a post say of it."""
+    return {"hashtags": list(post.hashtags), "place": post.place}
 
 
 class Likes:

@@ -28,7 +28,9 @@ def test_a_rehearsal_says_what_would_be_done_and_repeats_itself(tmp_path: Path) 
     others = (
         *("comments_disabled", "comments_enabled", "saves", "unsaves", "shares"),
         *("follow_requests", "follow_rejections", "followers_removed", "privacy_changes"),
-        *("blocks", "unblocks", "mutes", "unmutes"),
+        *("blocks", "unblocks", "mutes", "unmutes", "collections", "collection_renames", "collection_deletes"),
+        *("views", "profile_visits", "searches", "notifications_seen", "preference_changes", "role_changes"),
+        *("username_changes", "deactivations", "reactivations", "badge_changes"),
     )
     assert sum(once[kind] for kind in (*kinds, *comments, *others)) == once["events"] == 300
     assert once["accounts"] == 30

@@ -10,10 +10,11 @@ import pytest
 
 from jobs.graphs import make_graph
 from jobs.photos import make_photos
-from jobs.world import Plan, Reuse, Step, Upload, World
+from jobs.world import Plan, Reuse, Step, Upload, World, event_of
 from jobs.world_doings import doings
 from schemas.codec import encode
 from schemas.events import (
+    EVENTS,
     Event,
     Followed,
     FollowRequested,
@@ -69,11 +70,11 @@ def test_time_does_not_go_back_and_ends_when_it_should() -> None:
 
 
 def test_counts_are_exact_and_every_kind_happens() -> None:
-    plan = Plan(seed=3, events=3000, posts=900, whole_way=30)
+    plan = Plan(seed=3, events=9000, posts=900, whole_way=30)
     steps = list(doings(world_of(plan)))
     kinds = Counter(type(step).__name__ for step in steps)
     reused = kinds.pop("Reuse")
-    assert sum(kinds.values()) == 3000
+    assert sum(kinds.values()) == 9000
     assert kinds["PostSubmitted"] == 900
     assert kinds["Upload"] == 30
     assert reused >= 870
@@ -82,6 +83,22 @@ def test_counts_are_exact_and_every_kind_happens() -> None:
     assert (
         min(kinds[kind] for kind in ("ProfileChanged", "CommentDeleted", "PostSaved", "PostUnsaved", "PostShared")) > 10
     )
+
+
+SAID_BY_AGENTS = {"RenditionsReady", "MediaRejected", "PostPublished", "PostRejected"}
+OTHERS = {"stories", "notifications"}
+"""Topics of which people say nothing here, but what they want to be told."""
+
+
+def test_everything_that_people_can_say_is_said_and_most_of_all_they_look() -> None:
+    world = world_of(Plan(seed=11, events=40_000, whole_way=5), people=200)
+    said = Counter(type(event_of(step)).__name__ for step in steps_of(world) if not isinstance(step, Reuse))
+    people = {event.__name__ for event in EVENTS if event.TOPIC not in OTHERS} | {"NotificationPreferencesChanged"}
+    assert people - SAID_BY_AGENTS - {"AccountErased"} - set(said) == set()
+    shares = [said[name] for name in ("PostSeen", "PostLiked", "CommentAdded", "PostSubmitted", "Followed")]
+    shares[-1] -= len(world.graph)
+    assert shares == sorted(shares, reverse=True)
+    assert shares[0] > 1.8 * shares[1] > 1.8 * 1.8 * shares[2]
 
 
 def test_more_posts_than_events_are_refused() -> None:
@@ -102,7 +119,7 @@ def test_ids_are_unique_and_posts_have_their_media() -> None:
 
 
 def test_likes_are_many_and_of_a_few_posts_and_cross_what_undoes_them() -> None:
-    world = world_of(Plan(seed=9, events=6000), people=200)
+    world = world_of(Plan(seed=9, events=13_000), people=200)
     likes: Counter[int] = Counter()
     standing: set[tuple[int, int]] = set()
     seen, gone = set(), set()
@@ -124,13 +141,13 @@ def test_likes_are_many_and_of_a_few_posts_and_cross_what_undoes_them() -> None:
                 pair = (step.actor_id, step.post_id)
                 idle += pair not in standing
                 standing.discard(pair)
-    assert 2500 < likes.total() < 2900, "nearly half of all that happens"
+    assert 2500 < likes.total() < 2900, "a fifth of all that happens"
     assert sum(count for _, count in likes.most_common(len(seen) // 10)) > likes.total() / 3
     assert min(idle, crossed, again) > 2
 
 
 def test_only_posts_that_exist_are_edited_and_deleted_and_follows_alternate() -> None:
-    world = world_of(Plan(seed=5, events=4000))
+    world = world_of(Plan(seed=5, events=8000))
     following = {(event.follower_id, event.followee_id) for event in world.follows()}
     again = 0
     seen: set[tuple[int, int]] = set()

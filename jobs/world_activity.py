@@ -1,0 +1,77 @@
+"""What people look at while a simulated world runs: posts, profiles, what they search and what they are told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from jobs.world import World
+from jobs.world_likes import Post, about
+from schemas.events import (
+    Event,
+    NotificationPreferencesChanged,
+    NotificationsSeen,
+    PostSeen,
+    ProfileVisited,
+    Searched,
+)
+from schemas.events_activity import SURFACES
+from streams.notifications import KINDS
+
+_FRESH = 200
+_SURFACE_WEIGHTS = (70, 10, 15, 5)
+_PAGE = 30
+
+
+class Activity:
+    """Most of what is seen is new and stands high in a feed; how long it is looked at is log-normal."""
+
+    def __init__(self, world: World) -> None:
+        self._world, self._random, self._ids = world, world.random, world.ids
+        self._position = 0
+
+    def event(self, kind: str, user: int, alive: Sequence[Post]) -> Event | None:
+        """What ``user`` does of ``kind``; None where there is nothing to look at."""
+        random = self._random
+        match kind:
+            case "seen":
+                return self._seen(user, alive)
+            case "visit":
+                profile = random.choice(self._world.people)
+                return None if profile == user else ProfileVisited(**self._by(user), viewer_id=user, profile_id=profile)
+            case "search":
+                by = self._by(user)
+                query = self._world.sealed(user, by["event_id"], "query", self._world.words(1))
+                what = random.choice(("people", "hashtags", "places", "captions", ""))
+                return Searched(**by, viewer_id=user, query=query, kind=what, results=random.randrange(20))
+            case "notices":
+                # Nobody here knows how many there are: the newest that anybody could have been told of.
+                self._position += random.randrange(3)
+                return NotificationsSeen(**self._by(user), viewer_id=user, position=self._position)
+        silenced, unpushed = (sorted(random.sample(KINDS, random.choice((0, 0, 1, 2)))) for _ in range(2))
+        return NotificationPreferencesChanged(**self._by(user), recipient_id=user, silenced=silenced, unpushed=unpushed)
+
+    def _seen(self, user: int, alive: Sequence[Post]) -> Event | None:
+        random = self._random
+        if not alive:
+            return None
+        newest = random.random() < 0.8
+        post = alive[-1 - random.randrange(min(_FRESH, len(alive)))] if newest else random.choice(alive)
+        if post.author == user:
+            return None
+        (surface,) = random.choices(SURFACES, _SURFACE_WEIGHTS)
+        dwell = min(int(random.lognormvariate(7.3, 1.0)), 3_600_000)
+        rank = 0 if surface == "post" else min(int(random.expovariate(0.15)), _PAGE - 1)
+        return PostSeen(
+            **self._by(user),
+            viewer_id=user,
+            post_id=post.post_id,
+            author_id=post.author,
+            dwell_ms=dwell,
+            surface=surface,
+            rank=rank,
+            **about(post),
+        )
+
+    def _by(self, actor: int) -> dict[str, Any]:
+        return {"event_id": self._ids.next(), "at": self._ids.at, "actor_id": actor}
