@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
+from urllib.parse import urlsplit
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
 from api.presenting import opened
@@ -55,6 +56,9 @@ class Archive:
             sessions = await self._stores.sessions.of(self._user_id)
             listed = [{"opened_at": one.opened_at, "refreshed_at": one.refreshed_at} for one in sessions]
             yield self._put(file, "sessions.json", listed)
+            devices = await self._stores.push.of(self._user_id)
+            pushed = [{"created_at": one.created_at, "host": urlsplit(one.endpoint).hostname} for one in devices]
+            yield self._put(file, "push_subscriptions.json", pushed)  # without what would let others push
             for part in OWN:
                 rows = [row async for row in self._own.rows(part, self._user_id)]
                 if part == "posts":

@@ -34,6 +34,7 @@ LANES = 200
 """Push services whose connections are kept."""
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 300.0
 _CONNECT_SECONDS, _SECONDS = 5.0, 15.0
+_GRACE_SECONDS = 2.0
 _READ_BYTES = 4096
 _GONE = (404, 410)
 _NOT_TAKEN = (429, 500, 502, 503)
@@ -106,14 +107,18 @@ class WebPushChannel:
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[WebPushChannel]:
-        """Send meanwhile. What is not sent at the end is lost."""
+        """Send meanwhile. What is not sent a moment after the end is lost."""
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._close)
             yield self
 
     def push(self, message: Message) -> None:
         """See ``PushChannel``; dropped where too many wait for the same push service."""
-        endpoint = Endpoint.read(message.to.endpoint, private=True)
+        try:
+            endpoint = Endpoint.read(message.to.endpoint, private=self._private)
+        except EndpointRefused:  # it was taken when more was allowed
+            self._happened("refused")
+            return
         lane = self._lane(endpoint.origin)
         if lane.waiting >= WAITING_IN_LANE:
             self._happened("dropped")
@@ -129,6 +134,8 @@ class WebPushChannel:
             await asyncio.wait(self._tasks)
 
     async def _close(self) -> None:
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=_GRACE_SECONDS)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
