@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobs import bench_feed_read
+from jobs import bench_feed_read, bench_live
 from sinks.settings import Settings
 
 KEYS = {"name", "figure", "unit", "yardstick", "yardstick_name", "ratio", "samples"}
@@ -25,3 +25,11 @@ def test_pages_come_from_the_gateway_and_from_the_yardstick() -> None:
     assert set(figures) >= KEYS
     assert figures["figure"] > 0 and figures["yardstick"] > 0  # type: ignore[operator]
     assert figures["pulled_share"] == 0.2
+
+
+def test_notices_come_to_streams_and_to_those_that_are_lost() -> None:
+    figures = bench_live.run(bench_live.Shape(streams=12, rate=40, seconds=1.5, losing=2, losses=5, actors=3))
+    assert set(figures) >= KEYS
+    assert (figures["connections"], figures["ended"]) == (12, 0)
+    lost = [figures[name] for name in ("missed", "repeated", "losing_missed", "losing_repeated")]
+    assert lost == [0, 0, 0, 0] and figures["samples"] == 57
