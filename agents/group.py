@@ -29,6 +29,8 @@ class Group:
     batch_wait_seconds: float = 0.0
     partition_fetch_bytes: int = 1_048_576
     """What one fetch brings of one partition, about: the smaller, the more partitions are in a batch of a backlog."""
+    bounds: Callable[[Settings], tuple[int, float]] | None = None
+    """The same two bounds, where they are settings of the group's own."""
     beside: Callable[[Stores], Awaitable[None]] | None = None
     """What goes on beside the deliveries, for as long as the worker runs."""
 
@@ -36,6 +38,12 @@ class Group:
     def name(self) -> str:
         """The view's name, and the consumer group's."""
         return self.view.name
+
+    def bounds_of(self, settings: Settings) -> tuple[int, float]:
+        """Records and seconds of a batch at most."""
+        if self.bounds is not None:
+            return self.bounds(settings)
+        return self.batch_events or settings.batch_events, self.batch_wait_seconds or settings.batch_wait_seconds
 
 
 def emitter_commits(source: KafkaSource, settings: Settings) -> ConsumerCommits:

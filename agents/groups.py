@@ -6,6 +6,7 @@ from agents import (
     accounts,
     comments,
     counters,
+    facts,
     follows,
     home_feed,
     likes,
@@ -23,6 +24,6 @@ from agents.group import Group
 
 _MODULES = (
     *(accounts, follows, posts, user_posts, notifications, home_feed, likes, comments, saves, counters),
-    *(media, publisher, notices, saga, push),
+    *(media, publisher, notices, saga, push, facts),
 )
 GROUPS: dict[str, Group] = {module.GROUP.name: module.GROUP for module in _MODULES}

@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import TypeVar
 
 from sinks.cassandra import Cassandra
+from sinks.clickhouse import ClickHouse
 from sinks.dead_letters import DeadLetters
 from sinks.decoding import DecodePool
 from sinks.errors import LogRemade, StoreAway
@@ -34,6 +35,7 @@ class Stores:
         self._opening = asyncio.Lock()
         self._cassandra: Cassandra | None = None
         self._redis: Redis | None = None
+        self._clickhouse: ClickHouse | None = None
         self._producer: Producer | None = None
         self._topics = Topics(settings)
         self._topic_ids: dict[str, str] = {}
@@ -59,6 +61,14 @@ class Stores:
                 self._redis = connect(self.settings.redis_url)
                 self._stack.push_async_callback(self._redis.aclose)
             return self._redis
+
+    async def clickhouse(self) -> ClickHouse:
+        """The worker's one client; raises ``StoreAway``."""
+        async with self._opening:
+            if self._clickhouse is None:
+                self._clickhouse = await ClickHouse.connect(self.settings, make_database=True)
+                self._stack.push_async_callback(self._clickhouse.close)
+            return self._clickhouse
 
     async def producer(self) -> Producer:
         """The worker's one producer."""

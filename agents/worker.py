@@ -65,8 +65,7 @@ class Fed:
             group.name,
             group.view.sources,
             slot,
-            group.batch_events or settings.batch_events,
-            group.batch_wait_seconds or settings.batch_wait_seconds,
+            *group.bounds_of(settings),
             group.partition_fetch_bytes,
         )
         self.gauges = metrics.ViewGauges(group.name)

@@ -28,15 +28,20 @@ from rich.progress import (
 from jobs.emitters import EMITTERS
 from jobs.verify_counters import CounterComparison
 from jobs.verify_differences import Differences
+from jobs.verify_facts import FactFold
+from jobs.verify_facts import compare as compare_facts
 from jobs.verify_feeds import FeedComparison
 from jobs.verify_fold import Accounting, Fold, entailments, notices, publications, renderings
 from jobs.verify_log import LogReader, Offsets, committed, wait_for
 from jobs.verify_moving import Touched, settled
 from jobs.verify_tables import TABLE_VIEWS
-from schemas.events import Event
+from schemas.events import TOPICS, Event
 from sinks.cassandra import Cassandra
+from sinks.clickhouse import ClickHouse
 from sinks.counters import CounterSink
 from sinks.counters_reader import CounterReader, CounterScan
+from sinks.fact_migrations import migrate
+from sinks.facts import FactSink
 from sinks.generations import FIRST, GenerationLog
 from sinks.home_feed import HomeFeedSink
 from sinks.home_feed_buckets import RedisBuckets
@@ -62,6 +67,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "saves": ("engagement",),
     "home_feed": ("posts", "graph"),
     "counters": ("engagement", "posts"),
+    "facts": TOPICS,
 }
 """The topics of each view."""
 OWED: dict[str, Callable[[Fold], Accounting]] = {
@@ -155,7 +161,9 @@ class _Verification:
         self._topics = Topics(settings)
         self._stack = AsyncExitStack()
         self._fold = Fold()
+        self._facts = FactFold()
         self._cassandra: Cassandra
+        self._clickhouse: ClickHouse
         self._redis: Redis
         self._reader: LogReader
         self._topic_ids: dict[str, str]
@@ -175,6 +183,10 @@ class _Verification:
         await self._stack.aclose()
 
     async def run(self, wanted: Collection[str]) -> Report:
+        if "facts" in wanted:
+            connecting = ClickHouse.connect(self._settings, make_database=True)
+            self._clickhouse = await self._stack.enter_async_context(await connecting)
+            self._reader.witness = self._facts.take
         report = Report(views=await self._look(wanted))
         for _ in range(_LOOKS - 1):
             again = {name: found.total for name, found in report.views.items() if found.total}
@@ -229,6 +241,8 @@ class _Verification:
 
     async def _reach(self, name: str, ends: Offsets) -> dict[TopicPartition, tuple[int, int]]:
         partitions = [tp for tp in ends if tp.topic in SOURCES[name]]
+        if name == "facts":
+            await migrate(self._clickhouse, self._generation(name))
         sink = self._sink(name)
 
         async def positions() -> Offsets:
@@ -252,6 +266,10 @@ class _Verification:
             self._progress.update(task, total=found.checked, completed=found.checked)
             return found
         settings, generation = self._settings, self._generation(name)
+        if name == "facts":
+            found = await compare_facts(self._facts, self._clickhouse, generation, self._reader.read)
+            self._progress.update(task, total=found.checked, completed=found.checked)
+            return found
 
         def moved(done: int, of: int) -> None:
             self._progress.update(task, total=of, completed=done)
@@ -281,6 +299,8 @@ class _Verification:
             return self._feed_sink()
         if name == "counters":
             return CounterSink(self._redis, self._topic_ids, generation=generation, buckets=buckets)
+        if name == "facts":
+            return FactSink(self._clickhouse, generation, self._topic_ids)
         return TableSink(self._cassandra, name, generation, self._topic_ids)
 
     def _generation(self, view: str) -> int:

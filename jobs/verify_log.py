@@ -42,6 +42,8 @@ class LogReader:
         self.read: dict[TopicPartition, int] = {}
         """The last offset that was read of each partition."""
         self.undecodable = 0
+        self.witness: Callable[[TopicPartition, int, int, Event], None] | None = None
+        """Hears of every event that is read for the first time: where it stands, and the broker's time of it in ms."""
 
     def close(self) -> None:
         """End the consumer."""
@@ -77,20 +79,22 @@ class LogReader:
                         raise KafkaException(error)
                     offset -= 1  # the next offset to come; what was before it may have been markers
                 else:
-                    self._take(tp.topic, offset, message, take)
+                    self._take(tp, offset, message, take)
                 self.read[tp] = offset
                 if offset >= ends[tp]:
                     left.discard(tp)
             moved(len(messages))
         self._consumer.unassign()
 
-    def _take(self, topic: str, offset: int, message: Message, take: Callable[[Event, int], None]) -> None:
+    def _take(self, tp: TopicPartition, offset: int, message: Message, take: Callable[[Event, int], None]) -> None:
         try:
-            event = decode_record(topic, message.key(), message.value())
+            event = decode_record(tp.topic, message.key(), message.value())
         except Undecodable:
             self.undecodable += 1
         else:
             take(event, offset)
+            if self.witness is not None:
+                self.witness(tp, offset, message.timestamp()[1], event)
 
 
 def committed(settings: Settings, group: str, topics: tuple[str, ...]) -> dict[TopicPartition, int]:

@@ -29,6 +29,12 @@ class Settings(BaseSettings):
     cassandra_hosts: str = "127.0.0.1:9042"
     """Comma-separated ``host:port``."""
     cassandra_keyspace: str = "shutterlog"
+    clickhouse_url: str = "http://127.0.0.1:8123"
+    """``http://host:port``, or with the writer's ``user:password@`` before the host."""
+    clickhouse_user: str = "writer"
+    clickhouse_key: str = ""
+    """Password of ``clickhouse_user``; the local service has one among the home's secrets."""
+    clickhouse_database: str = "shutterlog"
     s3_endpoint: str | None = None
     s3_bucket: str = "shutterlog"
     media_root: Path | None = None
@@ -56,6 +62,9 @@ class Settings(BaseSettings):
 
     batch_events: int = 1000
     batch_wait_seconds: float = 0.05
+    facts_batch_events: int = 50_000
+    facts_batch_seconds: float = 2.0
+    """Facts go to ClickHouse in larger batches than others: each is a part on its disk."""
     idle_call_seconds: float = 1.0
     stall_seconds: float = 60.0
     """The watchdog ends a worker whose lag grows while its position stands still this long."""

@@ -62,6 +62,13 @@ def cassandra_hosts(services: SessionServices) -> str:
     return services.address("cassandra")
 
 
+@pytest.fixture(scope="session")
+def clickhouse_url(services: SessionServices) -> str:
+    """A ClickHouse for the session, with the writer's key. Use ``settings.clickhouse_database`` for tables of your
+    own."""
+    return services.address("clickhouse")
+
+
 @pytest.fixture
 def own_redis_url(redis_url: str) -> Iterator[str]:
     """An empty logical database for one test."""
@@ -79,6 +86,7 @@ def settings(kafka_bootstrap: str, own_redis_url: str, cassandra_hosts: str, tmp
         redis_url=own_redis_url,
         cassandra_hosts=cassandra_hosts,
         cassandra_keyspace=f"test_{name}",
+        clickhouse_database=f"test_{name}",
         topic_prefix=f"test-{name}.",
         jwt_secret="only for tests, and long enough for HS256",
     )

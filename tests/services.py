@@ -25,7 +25,12 @@ from jobs.services.stack import Stack
 
 HOME_VARIABLE = "SHUTTERLOG_TEST_HOME"
 PREFIX = "shutterlog-test-"
-FIELDS = {"kafka": "kafka_bootstrap", "cassandra": "cassandra_hosts", "redis": "redis_url"}
+FIELDS = {
+    "kafka": "kafka_bootstrap",
+    "cassandra": "cassandra_hosts",
+    "redis": "redis_url",
+    "clickhouse": "clickhouse_url",
+}
 CLAIM_SECONDS = 3600
 
 LARGER_BATCHES = (
@@ -74,7 +79,8 @@ class SessionServices:
 
     def _local(self, name: str) -> str:
         self.local.start_services([name], free_ports=True)
-        return str(json.loads(self.local.home.addresses_file.read_text())[FIELDS[name]])
+        address = str(json.loads(self.local.home.addresses_file.read_text())[FIELDS[name]])
+        return with_key(address, self.local.home) if name == "clickhouse" else address
 
     def _in_container(self, name: str) -> str | None:
         if not docker_answers():
@@ -88,6 +94,11 @@ class SessionServices:
         known = read_json(self.root / "containers.json")
         write_json(self.root / "containers.json", {**known, name: str(container.get_wrapped_container().id)})
         return address
+
+
+def with_key(url: str, home: Home) -> str:
+    """The address of a home's ClickHouse, for who may write."""
+    return url.replace("//", f"//writer:{read_json(home.secrets_file)['clickhouse_key']}@")
 
 
 def begin_session() -> SessionServices:
@@ -195,6 +206,17 @@ def _redis_container() -> tuple[Any, str]:
     return container, f"redis://{container.get_container_host_ip()}:{container.get_exposed_port(6379)}/0"
 
 
+def _clickhouse_container() -> tuple[Any, str]:
+    from testcontainers.core.container import DockerContainer
+    from testcontainers.core.wait_strategies import HttpWaitStrategy
+
+    container = DockerContainer("clickhouse/clickhouse-server:25.8").with_exposed_ports(8123)
+    container.with_env("CLICKHOUSE_USER", "writer").with_env("CLICKHOUSE_PASSWORD", "written")
+    container.waiting_for(HttpWaitStrategy(8123).for_status_code(200))
+    container.start()
+    return container, f"http://writer:written@{container.get_container_host_ip()}:{container.get_exposed_port(8123)}"
+
+
 def _remove_container(identity: str) -> None:
     import docker
 
@@ -206,4 +228,5 @@ CONTAINERS: dict[str, Callable[[], tuple[Any, str]]] = {
     "kafka": _kafka_container,
     "cassandra": _cassandra_container,
     "redis": _redis_container,
+    "clickhouse": _clickhouse_container,
 }

@@ -8,12 +8,13 @@ from collections.abc import Collection, Iterable, Mapping
 
 from jobs.services.failures import PortTaken
 
-SERVICES = ("kafka", "cassandra", "redis")
+SERVICES = ("kafka", "cassandra", "redis", "clickhouse")
 
 ENVIRONMENT = {
     "kafka": "KAFKA_BOOTSTRAP",
     "cassandra": "CASSANDRA_HOSTS",
     "redis": "REDIS_URL",
+    "clickhouse": "CLICKHOUSE_URL",
     "object_store": "S3_ENDPOINT",
     "api": "API_PORT",
 }
@@ -23,6 +24,7 @@ PORTS: Mapping[str, Mapping[str, int]] = {
     "kafka": {"kafka": 9092, "kafka_controller": 9093},
     "cassandra": {"cassandra": 9042, "cassandra_storage": 7000},
     "redis": {"redis": 6379},
+    "clickhouse": {"clickhouse": 8123},
     "api": {"api": 8080},
 }
 """The ports that each local program listens on, with their defaults."""
@@ -84,6 +86,8 @@ def fields(ports: Mapping[str, int]) -> dict[str, str | int]:
         written["cassandra_hosts"] = f"127.0.0.1:{ports['cassandra']}"
     if "redis" in ports:
         written["redis_url"] = f"redis://127.0.0.1:{ports['redis']}/0"
+    if "clickhouse" in ports:
+        written["clickhouse_url"] = f"http://127.0.0.1:{ports['clickhouse']}"
     if "api" in ports:
         written["api_port"] = ports["api"]
     return written

@@ -20,6 +20,7 @@ from sinks.web_push import new_vapid_key
 _SECRETS: Mapping[str, Callable[[], str]] = {
     "jwt_secret": partial(secrets.token_urlsafe, 48),
     "email_secret": partial(secrets.token_urlsafe, 48),
+    "clickhouse_key": partial(secrets.token_urlsafe, 48),
     "vapid_private_key": new_vapid_key,
 }
 SOCKET_PATH_LIMIT = 100

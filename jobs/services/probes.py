@@ -1,4 +1,5 @@
-"""Health, asked of the service itself: Kafka's metadata, a row of Cassandra, Redis's PONG, the API's /healthz.
+"""Health, asked of the service itself: Kafka's metadata, a row of Cassandra and of ClickHouse, Redis's PONG, the API's
+/healthz.
 
 Each probe returns a short finding, or raises ``Unwell`` with the reason.
 """
@@ -64,6 +65,20 @@ def cassandra(hosts: str) -> str:
         except (OSError, Unwell) as error:
             problems.append(f"{host}:{port}: {error}")
     raise Unwell("; ".join(problems))
+
+
+def clickhouse(url: str) -> str:
+    """A row from ``url``, which holds no key: /ping says nothing of the engine."""
+    try:
+        with urllib.request.urlopen(f"{url.rstrip('/')}/?query=SELECT%20version()", timeout=SECONDS) as answer:  # noqa: S310 - the address is ours
+            return f"ClickHouse {answer.read(64).decode(errors='replace').strip()}"
+    except urllib.error.HTTPError as error:
+        with error:
+            if error.code in (401, 403):
+                return "answers, and asks for credentials"
+            raise Unwell(f"HTTP {error.code}") from error
+    except OSError as error:
+        raise Unwell(str(error)) from error
 
 
 def object_store(folder: Path) -> str:

@@ -17,6 +17,7 @@ AGENTS: Mapping[str, tuple[str, ...]] = {
     "notices-0": ("notices",),
     "saga-0": ("saga",),
     "push-0": ("push",),
+    "facts-0": ("facts",),
 }
 """Each agent program, by its slot's name, and the view groups that it runs."""
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from jobs.services import addresses, cassandra, kafka, pids, probes, redis
+from jobs.services import addresses, cassandra, clickhouse, kafka, pids, probes, redis
 from jobs.services.failures import NeverHealthy, StackError
 from jobs.services.home import Home, read_json, write_json
 from jobs.services.programs import AGENTS, Program, agent_programs, api_program
@@ -187,6 +187,8 @@ class Stack:
             return kafka.program(self.home, ports["kafka"], ports["kafka_controller"])
         if name == "cassandra":
             return cassandra.program(self.home, ports["cassandra"], ports["cassandra_storage"])
+        if name == "clickhouse":
+            return clickhouse.program(self.home, ports["clickhouse"])
         return redis.program(self.home, ports["redis"])
 
     def _apply(self, programs: Mapping[str, Program], ports: Mapping[str, int]) -> None:
@@ -211,6 +213,9 @@ class Stack:
                 return lambda: probes.cassandra(settings.cassandra_hosts), settings.cassandra_hosts
             case "redis":
                 return lambda: probes.redis_server(settings.redis_url), settings.redis_url
+            case "clickhouse":
+                shown = clickhouse.without_key(settings.clickhouse_url)
+                return lambda: probes.clickhouse(shown), shown
             case "object_store":
                 if settings.s3_endpoint:
                     endpoint = settings.s3_endpoint

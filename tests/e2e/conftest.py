@@ -111,6 +111,7 @@ def settings_of_a_world(
         redis_url=redis_url,
         cassandra_hosts=cassandra_hosts,
         cassandra_keyspace=f"test_{name}",
+        clickhouse_database=f"test_{name}",
         topic_prefix=f"test-{name}.",
         jwt_secret="only for tests, and long enough for HS256",
         public_url=URL,

@@ -20,7 +20,8 @@ from tests.services import empty_redis
 SLOTS = {
     "a": ("accounts", "follows", "posts", "user_posts", "notifications", "home_feed"),
     "b": ("home_feed", "likes", "comments", "saves", "counters", "media", "publisher", "notices", "saga"),
-    "c": ("posts", "user_posts", "home_feed", "counters", "publisher", "notices", "saga"),
+    "c": ("posts", "user_posts", "home_feed", "counters", "publisher", "notices", "saga", "facts"),
+    "d": ("facts",),
 }
 KILLS = 6
 RATE = 80.0
@@ -35,12 +36,13 @@ async def _has_posts(settings: Settings, records: int) -> bool:
 
 
 async def test_no_kill_leaves_a_trace(
-    kafka_bootstrap: str, redis_url: str, cassandra_hosts: str, tmp_path: Path
+    kafka_bootstrap: str, redis_url: str, cassandra_hosts: str, clickhouse_url: str, tmp_path: Path
 ) -> None:
     chance = random.Random(1)
     with empty_redis(redis_url) as own_redis_url, worker_processes(tmp_path) as workers:
+        limits = {"pull_threshold": 8, "feed_cap": 10, "feed_slack": 3, "facts_batch_seconds": 0.5}
         settings = settings_of_a_world(
-            kafka_bootstrap, own_redis_url, cassandra_hosts, tmp_path, pull_threshold=8, feed_cap=10, feed_slack=3
+            kafka_bootstrap, own_redis_url, cassandra_hosts, tmp_path, clickhouse_url=clickhouse_url, **limits
         )
         await asyncio.to_thread(provision, settings)
         running = {slot: workers.start(settings, *groups, slot=slot) for slot, groups in SLOTS.items()}
@@ -61,8 +63,9 @@ async def test_no_kill_leaves_a_trace(
         assert report.differences == 0, "\n".join(report.lines(20))
         assert report.undecodable == 0
         views = {"accounts", "follows", "posts", "user_posts", "notifications", "home_feed"}
-        views |= {"likes", "comments", "saves", "counters"}
+        views |= {"likes", "comments", "saves", "counters", "facts"}
         assert set(report.views) >= views
         assert all(found.checked > 0 for name, found in report.views.items()), report.to_json()
         assert all(worker.process.poll() is None for worker in running.values()), "only kills may end a worker"
+        assert report.views["facts"].checked == report.views["facts"].notes["rows"] == report.events
         await forget(settings)

@@ -23,7 +23,7 @@ def taken_port() -> Iterator[int]:
 def test_a_service_named_by_the_environment_is_not_local() -> None:
     environment = {"KAFKA_BOOTSTRAP": "broker:9092", "REDIS_URL": ""}
 
-    assert addresses.local_services(addresses.SERVICES, environment) == ["cassandra", "redis"]
+    assert addresses.local_services(addresses.SERVICES, environment) == ["cassandra", "redis", "clickhouse"]
     assert addresses.external(environment) == {"kafka_bootstrap": "broker:9092"}
 
 
@@ -34,7 +34,9 @@ def test_every_written_field_is_a_setting() -> None:
     written = {**addresses.fields(ports), **addresses.external(every_variable)}
 
     assert written.keys() <= Settings.model_fields.keys()
-    assert written.keys() == {"kafka_bootstrap", "cassandra_hosts", "redis_url", "api_port", "s3_endpoint"}
+    assert written.keys() == {
+        *("kafka_bootstrap", "cassandra_hosts", "redis_url", "clickhouse_url", "api_port", "s3_endpoint"),
+    }
 
 
 def test_a_taken_default_port_says_what_helps(taken_port: int, monkeypatch: pytest.MonkeyPatch) -> None:

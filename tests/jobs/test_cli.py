@@ -29,7 +29,7 @@ def test_status_of_nothing_is_unhealthy_json_and_makes_nothing(home: Home) -> No
     assert result.exit_code == 1
     report = json.loads(result.stdout)
     assert report["healthy"] is False
-    assert set(report["services"]) == {"kafka", "cassandra", "redis", "object_store"}
+    assert set(report["services"]) == {"kafka", "cassandra", "redis", "clickhouse", "object_store"}
     assert not home.root.exists()
 
 
@@ -60,9 +60,10 @@ def test_up_says_which_port_is_taken_and_what_helps(monkeypatch: pytest.MonkeyPa
 
 
 def test_up_uses_named_services_status_is_healthy_and_down_stops_the_rest(
-    home: Home, kafka_bootstrap: str, cassandra_hosts: str, monkeypatch: pytest.MonkeyPatch
+    home: Home, kafka_bootstrap: str, cassandra_hosts: str, clickhouse_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KAFKA_BOOTSTRAP", kafka_bootstrap)
+    monkeypatch.setenv("CLICKHOUSE_URL", clickhouse_url)
     monkeypatch.setenv("CASSANDRA_HOSTS", cassandra_hosts)
     runner = CliRunner()
     try:
@@ -72,7 +73,8 @@ def test_up_uses_named_services_status_is_healthy_and_down_stops_the_rest(
         assert status.exit_code == 0, status.output
         report = json.loads(status.stdout)
         states = {name: service["state"] for name, service in report["services"].items()}
-        assert states == {"kafka": "external", "cassandra": "external", "redis": "running", "object_store": "folder"}
+        external = dict.fromkeys(("kafka", "cassandra", "clickhouse"), "external")
+        assert states == {**external, "redis": "running", "object_store": "folder"}
         assert report["healthy"] is True
         assert "ok  redis" in runner.invoke(app, ["status"]).stdout
         assert "would stop redis" in runner.invoke(app, ["down", "--dry-run"]).stdout

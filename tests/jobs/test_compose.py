@@ -36,7 +36,7 @@ def test_it_follows_the_compose_specification() -> None:
 def test_it_has_every_service_and_every_agent(compose: dict[str, Any]) -> None:
     services = compose["services"]
 
-    stores = {*addresses.SERVICES, "clickhouse", "object-store"}
+    stores = {*addresses.SERVICES, "object-store"}
     assert set(services) == {*stores, "provision", "api", *AGENTS}
     for slot, groups in AGENTS.items():
         assert services[slot]["command"] == ["python", "-m", "agents", *groups]
