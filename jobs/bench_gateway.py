@@ -49,7 +49,7 @@ from streams.records import Record, Span, TopicPartition
 from streams.user_posts import USER_POSTS
 from streams.views import View
 
-UP_SECONDS = 30.0
+UP_SECONDS = 60.0
 _APPLIED = 4_000
 _TOGETHER = 200
 _TABLES: tuple[View[Any], ...] = (ACCOUNTS, FOLLOWS, POSTS, USER_POSTS)

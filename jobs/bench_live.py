@@ -29,7 +29,6 @@ from sinks.settings import Settings
 from sinks.topics import Topics
 
 _TICK_SECONDS = 0.005
-_DRAIN_SECONDS = 3.0
 
 
 class Shape(NamedTuple):
@@ -60,11 +59,11 @@ async def _run(shape: Shape) -> dict[str, Any]:
         losing = await world.log_in(await world.register(shape.losing, 3))
         async with world.serving() as gateway:
             told: dict[str, object] = {"port": gateway.port, "losses": shape.losses, "seconds": shape.seconds}
-            told |= {"steady": [one.token for one in people[:1]], "losing": [], "drain": 0}
+            told |= {"steady": [one.token for one in people[:1]], "losing": []}
             await asyncio.to_thread(_first, told)
             before = gateway.resident()
             told |= {"steady": [one.token for one in people], "losing": [one.token for one in losing]}
-            client = program("jobs.bench_live_client", told | {"drain": _DRAIN_SECONDS}, descriptors)
+            client = program("jobs.bench_live_client", told, descriptors)
             with client:
                 assert client.stdin is not None and client.stdout is not None  # noqa: S101
                 connected = json.loads(await asyncio.to_thread(client.stdout.readline))["connected"]
@@ -73,7 +72,7 @@ async def _run(shape: Shape) -> dict[str, Any]:
                 _line(client.stdin)
                 ids = [[one.user_id for one in people], [one.user_id for one in losing]]
                 produced, to = await _produce(world, shape, actors, *ids)
-                _line(client.stdin)
+                _line(client.stdin, str(len(produced)))
                 came = json.loads(await asyncio.to_thread(client.stdout.readline))
                 busy = gateway.processor_seconds() - spent
             idle = await asyncio.to_thread(listener.stop, produced)
@@ -108,11 +107,11 @@ async def _run(shape: Shape) -> dict[str, Any]:
 def _first(told: dict[str, object]) -> None:
     """One stream, so that all that the first one brings into being does not count as memory of the others."""
     client = program("jobs.bench_live_client", told)
-    client.communicate(b"\n\n", timeout=90)
+    client.communicate(b"\n0\n", timeout=90)
 
 
-def _line(pipe: IO[bytes]) -> None:
-    pipe.write(b"\n")
+def _line(pipe: IO[bytes], said: str = "") -> None:
+    pipe.write(said.encode() + b"\n")
     pipe.flush()
 
 

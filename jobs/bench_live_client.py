@@ -1,8 +1,9 @@
 """``python -m jobs.bench_live_client``: many live streams in one process.
 
 Reads one JSON line (``port``, ``steady`` and ``losing``: people's tokens, ``losses``: how often each of ``losing`` lets
-its connection go), writes ``{"connected": n}``, and at the next line read one with all that came: for each person
-[number, moment] pairs, the moment by the clock that all processes share.
+its connection go), writes ``{"connected": n}``, begins to lose at the next line, and at
+one with the number of all notices waits for these and writes what came: for each person [number, moment] pairs, the
+moment by the clock that all processes share.
 """
 
 from __future__ import annotations
@@ -18,6 +19,10 @@ import uvloop
 
 _HOSTS = 20_000
 """Connections from one source address: an address has some 28,000 ports."""
+
+
+_DRAIN_SECONDS, _AFTER_SECONDS = 30.0, 1.0
+"""How long to wait for what is still to come, at most, and then for what should not."""
 
 
 class Device(asyncio.Protocol):
@@ -102,9 +107,12 @@ async def _main() -> None:
     print(json.dumps({"connected": len(steady)}), flush=True)
     await asyncio.to_thread(sys.stdin.readline)
     losses = [asyncio.create_task(one.lose(told["losses"], told["seconds"])) for one in losing]
-    await asyncio.to_thread(sys.stdin.readline)
+    expected = int(await asyncio.to_thread(sys.stdin.readline))
     await asyncio.gather(*losses)
-    await asyncio.sleep(told["drain"])
+    deadline = time.monotonic() + _DRAIN_SECONDS
+    while sum(len(one.got) for one in (*steady, *losing)) < expected and time.monotonic() < deadline:
+        await asyncio.sleep(0.1)
+    await asyncio.sleep(_AFTER_SECONDS)  # for what comes twice
     ended = sum(one.lost.is_set() for one in steady)
     came = {"steady": [one.got for one in steady], "losing": [one.got for one in losing], "ended": ended}
     print(json.dumps(came), flush=True)
