@@ -18,12 +18,16 @@ from agents import (
     push,
     saga,
     saves,
+    stories,
+    story_tray,
+    story_views,
     user_posts,
 )
 from agents.group import Group
 
 _MODULES = (
     *(accounts, follows, posts, user_posts, notifications, home_feed, likes, comments, saves, counters),
+    *(stories, story_views, story_tray),
     *(media, publisher, notices, saga, push, facts),
 )
 GROUPS: dict[str, Group] = {module.GROUP.name: module.GROUP for module in _MODULES}

@@ -21,6 +21,7 @@ from api.routers import (
     files,
     graph,
     health,
+    highlights,
     likes,
     live,
     media,
@@ -32,14 +33,19 @@ from api.routers import (
     requests,
     saves,
     sessions,
+    stories,
 )
 from api.stores import Stores, open_stores
 from sinks.settings import Settings
 
 _PEOPLE = (accounts, own_account, emails, sessions, graph, requests, blocks)
 _NEWS = (notifications, live, push)
+_STORIES = (stories, highlights)
 # Routes are tried in this order, at some microseconds each: what is read most comes first.
-ROUTERS = (feed, *_PEOPLE, media, posts, likes, comments, saves, activity, *_NEWS, files, registry, health)
+ROUTERS = (
+    *(feed, *_PEOPLE, media, posts, likes, comments, saves, *_STORIES, activity),
+    *(*_NEWS, files, registry, health),
+)
 _ABOUT = """
 Writes go to the log and are answered once it has them; what you read are views that follow it closely. A write answers
 a `Consistency-Token`: send it with a read, and the read includes that write.

@@ -39,11 +39,11 @@ class Freshness:
         if not await self._reached(user_id, *views):
             raise _not_yet()
 
-    async def reach_near(self, user_id: int) -> bool:
-        """Wait until the home feed in Redis holds what the token says, or else the follows in Cassandra do: whether the
-        home feed does. Redis may be away, or coming back. Raises ``Problem`` 503 where neither does in time.
+    async def reach_near(self, user_id: int, feeds: str = "home_feed") -> bool:
+        """Wait until ``feeds`` in Redis hold what the token says, or else the follows in Cassandra do: whether the
+        feeds do. Redis may be away, or coming back. Raises ``Problem`` 503 where neither does in time.
         """
-        near, far = await asyncio.gather(self._holds(user_id, "home_feed"), self._holds(user_id, "follows"))
+        near, far = await asyncio.gather(self._holds(user_id, feeds), self._holds(user_id, "follows"))
         if not (near or far):
             raise _not_yet()
         return near

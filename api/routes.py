@@ -73,10 +73,25 @@ def about(post: PostRow) -> dict[str, Any]:
     }
 
 
-def check_author(author_id: int, user_id: int) -> None:
-    """Raise ``Problem`` 403 unless the post is one's own."""
+def check_author(author_id: int, user_id: int, what: str = "post") -> None:
+    """Raise ``Problem`` 403 unless the ``what`` is one's own."""
     if author_id != user_id:
-        raise Problem(403, "not-yours", "This post is somebody else's: only its author can change or delete it.")
+        raise Problem(403, "not-yours", f"This {what} is somebody else's: only its author can change or delete it.")
+
+
+async def check_own_media(stores: Stores, user_id: int, media_ids: Sequence[int]) -> None:
+    """Raise ``Problem`` 422 or 403 unless all of these uploads are this person's: by the gateway's own record, since
+    the view may not have seen an upload of a moment ago; by the view for media that came into the log on another way.
+    """
+    owners = await stores.submissions.owners(media_ids)
+    others = [media_id for media_id in media_ids if media_id not in owners]
+    rows = await stores.posts.media(others) if others else {}
+    owners |= {media_id: row.owner_id for media_id, row in rows.items() if row.owner_id is not None}
+    for media_id in media_ids:
+        if media_id not in owners:
+            raise Problem(422, "media-unknown", f"There is no upload {media_id}. Upload the picture first.")
+        if owners[media_id] != user_id:
+            raise Problem(403, "media-not-yours", f"The upload {media_id} is somebody else's. Upload it yourself.")
 
 
 async def open_post(stores: Stores, post_id: int, viewer_id: int | None) -> PostRow:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -26,11 +26,11 @@ from sinks.counters_reader import CounterReader
 from sinks.credentials import Credentials
 from sinks.emails import Emails
 from sinks.follows import FollowReader
-from sinks.generations import FIRST
+from sinks.generations import FIRST, now_ms
 from sinks.home_feed_buckets import RedisBuckets
 from sinks.home_feed_reader import HomeFeedReader
 from sinks.home_feed_sleep import Seen, Sleepers
-from sinks.home_feed_watch import FEEDS, FeedWatch
+from sinks.home_feed_watch import FEEDS, STORY_TRAYS, FeedWatch
 from sinks.idempotency import IdempotencyKeys, Submissions
 from sinks.likes import LikeReader
 from sinks.mail import Mailer
@@ -48,6 +48,9 @@ from sinks.saves import SaveReader
 from sinks.sessions import Sessions
 from sinks.settings import Settings
 from sinks.snowflakes import SnowflakeMaker
+from sinks.stories import StoryReader
+from sinks.story_tray import tray_reader
+from sinks.story_views import StoryViewReader
 from sinks.throttles import Throttles
 from sinks.topics import Topics
 from sinks.transactions import Transactions
@@ -75,6 +78,7 @@ class Stores:
     redis: Redis
     feed_watch: FeedWatch
     counter_watch: FeedWatch
+    tray_watch: FeedWatch
     seen: Seen
     returning: Returning
     emails: Emails | None
@@ -92,6 +96,9 @@ class Stores:
     comments: CommentReader = field(init=False)
     saves: SaveReader = field(init=False)
     counters: CounterReader = field(init=False)
+    stories: StoryReader = field(init=False)
+    story_views: StoryViewReader = field(init=False)
+    story_tray: HomeFeedReader = field(init=False)
     fences: Fences = field(init=False)
     remembered: Remembered = field(init=False)
     usernames: Usernames
@@ -108,6 +115,8 @@ class Stores:
     push: PushSubscriptions
     vapid: Vapid | None
     """None where the server has no key for pushes."""
+    clock: Callable[[], int] = now_ms
+    """The time in ms, for what ends."""
     _live: Mapping[str, int] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -142,7 +151,11 @@ class Stores:
         number = of["counters"]
         watch = self.counter_watch.of(number)
         self.counters = CounterReader(self.redis, generation=number, buckets=buckets, watch=watch)
-        self.fences = Fences(self.cassandra, self.home_feed, self.counters, of)
+        self.stories = StoryReader(self.cassandra, of["stories"])
+        self.story_views = StoryViewReader(self.cassandra, of["story_views"])
+        number = of["story_tray"]
+        self.story_tray = tray_reader(self.redis, self.settings, number, self.tray_watch.of(number))
+        self.fences = Fences(self.cassandra, self.home_feed, self.counters, of, self.story_tray)
         versions = Versions(self.cassandra, {view: of[view] for view in VIEWS})
         self.remembered = Remembered(versions, self.posts, self.accounts, self.relations, self.settings.partitions)
 
@@ -160,7 +173,7 @@ async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
         stack.push_async_callback(redis.aclose)
         passwords = Passwords()
         stack.callback(passwords.close)
-        watched = {view.name: view for view in (FEEDS, COUNTED)}
+        watched = {view.name: view for view in (FEEDS, COUNTED, STORY_TRAYS)}
         generations = AdoptedGenerations(settings, stored_in(cassandra, redis, watched, settings.buckets))
         await generations.start()
         stack.push_async_callback(generations.stop)
@@ -173,6 +186,9 @@ async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
         counter_watch = FeedWatch(redis, circuit, ends, buckets=buckets, view=COUNTED)
         counter_watch.of(generations["counters"])
         await stack.enter_async_context(counter_watch.watching())
+        tray_watch = FeedWatch(redis, circuit, ends, buckets=buckets, view=STORY_TRAYS)
+        tray_watch.of(generations["story_tray"])
+        await stack.enter_async_context(tray_watch.watching())
         returning = Returning(lambda generation: _sleepers(settings, redis, generation))
         await stack.enter_async_context(returning.at_work())
         outbox = Outbox(mailer)
@@ -193,6 +209,7 @@ async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
             redis=redis,
             feed_watch=watch,
             counter_watch=counter_watch,
+            tray_watch=tray_watch,
             seen=Seen(redis, buckets=settings.buckets, inactive_days=settings.inactive_days),
             returning=returning,
             emails=Emails(cassandra, settings.email_secret) if mailer else None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 EMITTERS: dict[str, tuple[str, ...]] = {
     "media": ("media",),
-    "publisher": ("posts", "media"),
+    "publisher": ("posts", "media", "stories"),
     "notices": ("engagement", "graph", "posts"),
     "saga": ("graph", "engagement"),
 }

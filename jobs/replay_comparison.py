@@ -8,18 +8,24 @@ from typing import Any, Protocol, cast
 from jobs.replay_counters import CounterComparison
 from jobs.replay_views import ReplayStores
 from jobs.verify_differences import Differences
+from sinks.cassandra import Cassandra
 from sinks.generation_tables import Key, Pair, pairs, side_by_side
+from sinks.generations import now_ms
+from sinks.home_feed_buckets import HOME_FEEDS, TRAYS, Feeds
 from sinks.home_feed_keys import HomeFeedKeys, Name, chunks
 from sinks.home_feed_reader import HomeFeedReader, Skeleton
-from sinks.posts import PostReader, PostRow
+from sinks.posts import PostReader
 from sinks.scans import COLUMNS, media_list_of, media_of
+from sinks.stories import StoryReader, StoryRow
 from sinks.view_tables import TABLES
 from streams.counters import COUNTERS
 from streams.home_feed import HOME_FEED
+from streams.story_tray import STORY_TRAY
 from streams.views import View
 
 _TOLD = 2000
 _SHORT = 80
+_SOON_MS = 120_000
 
 
 class Comparison(Protocol):
@@ -36,6 +42,8 @@ def comparison_of(stores: ReplayStores, view: View[Any], was: int, new: int, liv
     """``live`` says which generation of the other views is live: the rules that readers apply ask posts."""
     if view is HOME_FEED:
         return FeedComparison(stores, was, new, PostReader(stores.cassandra, live["posts"], live["user_posts"]))
+    if view is STORY_TRAY:
+        return FeedComparison(stores, was, new, ToldStories(stores.cassandra, live["stories"]), TRAYS)
     if view is COUNTERS:
         return CounterComparison(stores, was, new)
     return TableComparison(stores, view, was, new)
@@ -93,7 +101,12 @@ def _compare_rows(found: Differences, table: str, pair: Pair) -> None:
 
 
 def _read(table: str, values: tuple[Any, ...]) -> tuple[Any, ...] | None:
-    """What readers make of a row; None for one that they pass over."""
+    """What readers make of a row; None for one that they pass over. What is about to end may be gone from one
+    generation before the other."""
+    if TABLES[table].expires:
+        ends = values[COLUMNS[table].index("expires_at")]
+        if ends is not None and ends <= now_ms() + _SOON_MS:
+            return None
     if table == "user_posts":
         published, deleted = values
         return ("shown",) if published and not deleted else None
@@ -116,6 +129,37 @@ def _short(value: object) -> str:
     return text if len(text) <= _SHORT else text[: _SHORT - 3] + "..."
 
 
+class KnownPost(Protocol):
+    """What the comparison asks of a post."""
+
+    @property
+    def author_id(self) -> int: ...
+    @property
+    def deleted(self) -> bool: ...
+
+
+class KnownPosts(Protocol):
+    """Where posts are looked up."""
+
+    async def by_ids(self, ids: Collection[int]) -> Mapping[int, KnownPost]:
+        """Those of ``ids`` that are known. Raises ``StoreAway``."""
+
+
+class ToldStories:
+    """``KnownPosts`` of a tray: stories; one that is over is as good as deleted, since nobody is shown it."""
+
+    def __init__(self, cassandra: Cassandra, generation: int) -> None:
+        self._stories = StoryReader(cassandra, generation)
+
+    async def by_ids(self, ids: Collection[int]) -> Mapping[int, KnownPost]:
+        """See ``KnownPosts``."""
+        now = now_ms()
+        rows = await self._stories.by_ids(ids)
+        over = {n: row for n, row in rows.items() if row.published_at is not None and (row.expires_at or 0) <= now}
+        gone = StoryRow(0, 0, "published", None, None, None, deleted=True)
+        return {story_id: rows[story_id] if story_id in rows.keys() - over.keys() else gone for story_id in ids}
+
+
 class FeedComparison:
     """Feeds above both floors after the rules that readers apply; follower sets; timelines.
 
@@ -124,14 +168,14 @@ class FeedComparison:
     ``FEED_CAP``-th post; ``asleep``, people who were not seen for long, and have no feed in one of both.
     """
 
-    def __init__(self, stores: ReplayStores, was: int, new: int, posts: PostReader) -> None:
+    def __init__(self, stores: ReplayStores, was: int, new: int, posts: KnownPosts, feeds: Feeds = HOME_FEEDS) -> None:
         settings = stores.settings
-        self._cap = settings.feed_cap
+        self._cap = settings.feed_cap if feeds is HOME_FEEDS else settings.tray_cap
         self._posts = posts
-        self._keys = HomeFeedKeys(stores.redis, was), HomeFeedKeys(stores.redis, new)
+        self._keys = HomeFeedKeys(stores.redis, was, feeds), HomeFeedKeys(stores.redis, new, feeds)
         self._readers = (
-            HomeFeedReader(stores.redis, generation=was, buckets=settings.buckets),
-            HomeFeedReader(stores.redis, generation=new, buckets=settings.buckets),
+            HomeFeedReader(stores.redis, generation=was, buckets=settings.buckets, feeds=feeds),
+            HomeFeedReader(stores.redis, generation=new, buckets=settings.buckets, feeds=feeds),
         )
 
     async def whole(self, moved: Callable[[int], None]) -> Differences:
@@ -203,7 +247,7 @@ class FeedComparison:
         found: Differences,
         name: Name,
         only: tuple[set[int], set[int]],
-        known: Mapping[int, PostRow],
+        known: Mapping[int, KnownPost],
         followed: list[set[int]] | None,
     ) -> None:
         """What of ``only`` in the live and ``only`` in the new generation a reader is shown."""

@@ -16,11 +16,12 @@ from sinks.generation_tables import drop as drop_tables
 from sinks.home_feed import HomeFeedSink
 from sinks.home_feed_buckets import RedisBuckets
 from sinks.home_feed_bulk import BulkHomeFeedSink
-from sinks.home_feed_watch import FEEDS
+from sinks.home_feed_watch import FEEDS, STORY_TRAYS
 from sinks.redis import Redis, connect
 from sinks.redis_keys import GenerationKeys
 from sinks.settings import Settings
 from sinks.sink import Sink
+from sinks.story_tray import tray_sink
 from sinks.tables import TableSink, uncovered
 from sinks.topics import Topics
 from streams.accounts import ACCOUNTS
@@ -33,14 +34,18 @@ from streams.notifications import NOTIFICATIONS
 from streams.posts import POSTS
 from streams.records import Spans
 from streams.saves import SAVES
+from streams.stories import STORIES
+from streams.story_tray import STORY_TRAY
+from streams.story_views import STORY_VIEWS
 from streams.user_posts import USER_POSTS
 from streams.views import Delete, Upsert, View
 
-VIEWS: dict[str, View[Any]] = {
-    view.name: view
-    for view in (ACCOUNTS, FOLLOWS, POSTS, USER_POSTS, NOTIFICATIONS, LIKES, COMMENTS, SAVES, HOME_FEED, COUNTERS)
-}
-PREFIXES = {view.name: view.prefix for view in (FEEDS, COUNTED)}
+_VIEWS: tuple[View[Any], ...] = (
+    *(ACCOUNTS, FOLLOWS, POSTS, USER_POSTS, NOTIFICATIONS, LIKES, COMMENTS, SAVES, HOME_FEED, COUNTERS),
+    *(STORIES, STORY_VIEWS, STORY_TRAY),
+)
+VIEWS: dict[str, View[Any]] = {view.name: view for view in _VIEWS}
+PREFIXES = {view.name: view.prefix for view in (FEEDS, COUNTED, STORY_TRAYS)}
 """Of views in Redis, what their keys begin with before the generation."""
 REDIS_SECONDS = 60.0
 
@@ -105,6 +110,8 @@ class ReplayStores:
         if view is COUNTERS:
             count = self.settings.buckets
             return CounterSink(self.redis, self.topic_ids, generation=generation, buckets=count)
+        if view is STORY_TRAY:
+            return tray_sink(self.redis, self.settings, self.topic_ids, generation)
         if view is not HOME_FEED:
             return TableSink(self.cassandra, view.name, generation, self.topic_ids)
         settings = self.settings
@@ -120,7 +127,7 @@ class ReplayStores:
 
     def building_sink(self, view: View[Any], generation: int) -> Sink[Any]:
         """The sink that builds a generation fastest before anybody reads it."""
-        if view is COUNTERS:
+        if view in (COUNTERS, STORY_TRAY):
             return self.live_sink(view, generation)
         return self.bulk_sink(view, generation) or UncoveredRows(self.cassandra, view.name, generation, self.topic_ids)
 

@@ -31,7 +31,7 @@ from jobs.verify_differences import Differences
 from jobs.verify_facts import FactFold
 from jobs.verify_facts import compare as compare_facts
 from jobs.verify_feeds import FeedComparison
-from jobs.verify_fold import Accounting, Fold, entailments, notices, publications, renderings
+from jobs.verify_fold import Accounting, Fold, entailments, notices, publications, renderings, trays
 from jobs.verify_log import LogReader, Offsets, committed, wait_for
 from jobs.verify_moving import Touched, settled
 from jobs.verify_tables import TABLE_VIEWS
@@ -44,13 +44,14 @@ from sinks.fact_migrations import migrate
 from sinks.facts import FactSink
 from sinks.generations import FIRST, GenerationLog
 from sinks.home_feed import HomeFeedSink
-from sinks.home_feed_buckets import RedisBuckets
+from sinks.home_feed_buckets import TRAYS, RedisBuckets
 from sinks.home_feed_reader import HomeFeedReader
 from sinks.posts import PostReader
 from sinks.redis import Redis, connect
 from sinks.scans import HomeFeedScan
 from sinks.settings import Settings
 from sinks.sink import Sink
+from sinks.story_tray import tray_reader, tray_sink
 from sinks.tables import TableSink
 from sinks.topics import Topics
 from sinks.verifications import remember
@@ -67,6 +68,9 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "saves": ("engagement",),
     "home_feed": ("posts", "graph"),
     "counters": ("engagement", "posts"),
+    "stories": ("stories",),
+    "story_views": ("stories",),
+    "story_tray": ("stories", "graph"),
     "facts": TOPICS,
 }
 """The topics of each view."""
@@ -279,6 +283,10 @@ class _Verification:
                 CounterReader(self._redis, generation=generation, buckets=settings.buckets),
                 CounterScan(self._redis, generation=generation, buckets=settings.buckets),
             )
+        if name == "story_tray":
+            scan = HomeFeedScan(self._redis, generation=generation, buckets=settings.buckets, feeds=TRAYS)
+            reader = tray_reader(self._redis, settings, generation)
+            return await FeedComparison(trays(self._fold), settings.tray_cap, moved).run(reader, scan, None)
         comparison = FeedComparison(self._fold, settings.feed_cap, moved)
         return await comparison.run(
             HomeFeedReader(self._redis, generation=generation, buckets=settings.buckets),
@@ -297,6 +305,8 @@ class _Verification:
         generation, buckets = self._generation(name), self._settings.buckets
         if name == "home_feed":
             return self._feed_sink()
+        if name == "story_tray":
+            return tray_sink(self._redis, self._settings, self._topic_ids, generation)
         if name == "counters":
             return CounterSink(self._redis, self._topic_ids, generation=generation, buckets=buckets)
         if name == "facts":

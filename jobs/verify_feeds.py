@@ -26,8 +26,8 @@ class FeedComparison:
         )
         self._shown = fold.shown_by_author()
 
-    async def run(self, reader: HomeFeedReader, scan: HomeFeedScan, posts: PostReader) -> Differences:
-        """Everything, bounded in memory by the largest batch of feeds."""
+    async def run(self, reader: HomeFeedReader, scan: HomeFeedScan, posts: PostReader | None) -> Differences:
+        """Everything, bounded in memory by the largest batch of feeds; without ``posts``, feeds end at their floors."""
         await self._follower_sets(scan)
         await self._timelines(scan)
         people = set(self.fold.accounts) | set(self.fold.following)
@@ -41,6 +41,8 @@ class FeedComparison:
                     floors.append((user, skeleton.floor))
             done += len(some)
             self.moved(done, len(people))
+        if posts is None:
+            return self.differences
         step = max(len(floors) // _CONTINUED, 1)
         for user, floor in floors[::step]:
             await self._check_continuation(posts, user, floor)

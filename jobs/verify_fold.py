@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from jobs.verify_engagement import Engagement
 from jobs.verify_graph import GRAPH, GraphFold
 from jobs.verify_notices import NoticeFold
+from jobs.verify_stories import Story, StoryFold
 from schemas.events import (
     AccountDeactivated,
     AccountErased,
@@ -128,6 +129,7 @@ class Fold:
     """Post → who likes it → time of the event that says so; of deleted posts too."""
     engagement: Engagement = field(default_factory=Engagement)
     """What people did with posts besides liking them."""
+    stories: StoryFold = field(default_factory=StoryFold)
     told: NoticeFold = field(default_factory=NoticeFold)
     like_authors: dict[int, int] = field(default_factory=dict)
     """Post → its author, as likes say."""
@@ -159,7 +161,7 @@ class Fold:
                 pass  # all there is to them is in ``told``
             case PostSeen() | ProfileVisited() | Searched():
                 pass  # of no view that is compared here
-            case _ if self.engagement.take(event):
+            case _ if self.engagement.take(event) or self.stories.take(event):
                 pass
             case _:
                 raise TypeError(f"verify does not know what {type(event).__name__} means")
@@ -275,9 +277,29 @@ def renderings(fold: Fold) -> Accounting:
 
 
 def publications(fold: Fold) -> Accounting:
-    """Every post whose media are settled must be published or rejected; deleted ones may be, too."""
+    """Every post and story whose media are settled must be published or rejected; deleted ones may be, too."""
     wrong = [(f"post {post_id}", why) for post_id, post in fold.posts.items() if (why := _owed(fold, post))]
-    return Accounting(len(fold.posts), wrong)
+    stories = {story_id: _as_post(story) for story_id, story in fold.stories.stories.items()}
+    wrong += [(f"story {story_id}", why) for story_id, story in stories.items() if (why := _owed(fold, story))]
+    return Accounting(len(fold.posts) + len(stories), wrong)
+
+
+def trays(fold: Fold) -> Fold:
+    """The same people and follows, with stories for posts: what story trays are feeds of."""
+    stories = {story_id: _as_post(story) for story_id, story in fold.stories.stories.items()}
+    return Fold(accounts=fold.accounts, graph=fold.graph, posts=stories)
+
+
+def _as_post(story: Story) -> Post:
+    said, shown, refused = story.submitted, story.published, story.rejected
+    return Post(
+        story.author_id,
+        media_ids=None if said is None else [said.media_id],
+        published_at=None if shown is None else shown.at,
+        media=None if shown is None else [shown.media],
+        rejected=None if refused is None else (refused.code, refused.reason),
+        deleted=story.deleted is not None,
+    )
 
 
 def notices(fold: Fold) -> Accounting:

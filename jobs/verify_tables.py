@@ -9,6 +9,7 @@ from jobs.verify_differences import Differences, compare
 from jobs.verify_engagement import Comment
 from jobs.verify_fold import Fold
 from jobs.verify_notifications import notifications
+from jobs.verify_stories import stories, story_views
 from sinks.cassandra import Cassandra
 from sinks.scans import COLUMNS, media_list_of, media_of, scan_table
 from sinks.view_tables import TABLES
@@ -201,6 +202,8 @@ TABLE_VIEWS: dict[str, Callable[[Fold, Cassandra, int], Awaitable[Differences]]]
     "likes": likes,
     "comments": comments,
     "saves": saves,
+    "stories": lambda fold, cassandra, generation: stories(fold.stories, cassandra, generation),
+    "story_views": lambda fold, cassandra, generation: story_views(fold.stories, cassandra, generation),
 }
 
 

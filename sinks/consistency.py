@@ -18,15 +18,19 @@ from streams.notifications import NOTIFICATIONS
 from streams.posts import POSTS
 from streams.records import TopicPartition
 from streams.saves import SAVES
+from streams.stories import STORIES
+from streams.story_tray import STORY_TRAY
+from streams.story_views import STORY_VIEWS
 from streams.user_posts import USER_POSTS
 
 Token = Mapping[TopicPartition, int]
 """Offsets of one's own writes, the last one of each partition."""
 
-SOURCES = {
-    view.name: frozenset(view.sources)
-    for view in (ACCOUNTS, FOLLOWS, POSTS, USER_POSTS, NOTIFICATIONS, LIKES, COMMENTS, SAVES, HOME_FEED, COUNTERS)
-}
+_VIEWS = (
+    *(ACCOUNTS, FOLLOWS, POSTS, USER_POSTS, NOTIFICATIONS, LIKES, COMMENTS, SAVES, HOME_FEED, COUNTERS),
+    *(STORIES, STORY_VIEWS, STORY_TRAY),
+)
+SOURCES = {view.name: frozenset(view.sources) for view in _VIEWS}
 LONGEST_TOKEN = 1024
 """Characters. A token names a few writes; one that names hundreds is nobody's."""
 FIRST_PAUSE = 0.004
@@ -116,16 +120,17 @@ class Fences(TableFences):
         home_feed: FeedFences,
         counters: CounterFences,
         generations: Mapping[str, int] | None = None,
+        story_tray: FeedFences | None = None,
     ) -> None:
         """``generations`` as in ``TableFences``."""
         super().__init__(cassandra, generations)
-        self._home_feed = home_feed
+        self._feeds = {HOME_FEED.name: home_feed, STORY_TRAY.name: story_tray}
         self._counters = counters
 
     async def fence(self, view: str, user_id: int, tp: TopicPartition) -> int:
         """See ``TableFences``."""
-        if view == HOME_FEED.name:
-            return await self._home_feed.fence(user_id, tp)
+        if (feeds := self._feeds.get(view)) is not None:
+            return await feeds.fence(user_id, tp)
         if view == COUNTERS.name:
             return await self._counters.fence(tp)
         return await super().fence(view, user_id, tp)

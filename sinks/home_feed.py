@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from schemas.ids import MAX_ID
 from sinks.errors import FenceBehind, LogRemade
-from sinks.home_feed_buckets import PUSH, STATE, Buckets, Call, Reply, Timeline, Word, packed
+from sinks.home_feed_buckets import HOME_FEEDS, PUSH, STATE, Buckets, Call, Feeds, Reply, Timeline, Word, packed
 from streams.buckets import bucket_of
 from streams.home_feed import FanOut, FeedWrite, Follow, Unfollow, Withdraw
 from streams.records import Span, Spans, TopicPartition
@@ -57,8 +57,17 @@ class _Round:
 class HomeFeedSink:
     """Applies the home feed's writes to ``buckets`` (shape: ``count`` of them), exactly once in effect."""
 
-    def __init__(self, buckets: Buckets, topic_ids: dict[str, str], *, count: int, pull_threshold: int) -> None:
+    def __init__(
+        self,
+        buckets: Buckets,
+        topic_ids: dict[str, str],
+        *,
+        count: int,
+        pull_threshold: int,
+        feeds: Feeds = HOME_FEEDS,
+    ) -> None:
         self._buckets = buckets
+        self._posts = feeds.posts
         self._topic_ids = topic_ids
         self._count = count
         self._pull_threshold = pull_threshold
@@ -145,7 +154,7 @@ class HomeFeedSink:
         followees = {w.followee: w.mark.tp.partition for w in writes if isinstance(w, Follow | Unfollow)}
         if not followees:
             return {}
-        wanted = [(self._bucket(a), a, str(TopicPartition("posts", p))) for a, p in followees.items()]
+        wanted = [(self._bucket(a), a, str(TopicPartition(self._posts, p))) for a, p in followees.items()]
         return dict(zip(followees, await self._buckets.timelines(wanted), strict=True))
 
     def _second_pass(
@@ -188,7 +197,7 @@ class HomeFeedSink:
                 words = (i, offset, str(write.follower), str(write.followee), timeline.floor)
                 draft.follows[n].append(packed(("R", *words, *timeline.posts)))
                 draft.costs[n] += cost
-                source, limits = str(TopicPartition("posts", tp.partition)), draft.limits[n]
+                source, limits = str(TopicPartition(self._posts, tp.partition)), draft.limits[n]
                 limits[source] = min(timeline.fence, limits.get(source, timeline.fence))
             elif isinstance(write, Withdraw):
                 draft.withdrawn.append(packed(("W", i, offset, str(write.author), str(write.post))))

@@ -1,6 +1,7 @@
 """The buckets of the home feed in Redis: scripts that check the fences, apply writes and move the fences, atomically.
 
-Keys of bucket 5 of generation 1, all under ``hf1:{5}:`` (the braces keep a bucket on one node of a cluster):
+Keys of bucket 5 of generation 1, all under ``hf1:{5}:`` (the braces keep a bucket on one node of a cluster; story
+trays, which are feeds of stories, are under ``tr1:{5}:``):
 ``h:USER`` feed · ``o:USER`` whom they follow · ``f:AUTHOR`` their followers who live in this bucket · ``z:AUTHOR``
 followers who are asleep · ``asleep`` people without a whole feed, as asleep or waking · ``big`` authors who are pulled
 from now on · ``pulled`` authors with posts that were not pushed here · ``floors`` · ``fences`` · ``history`` when the
@@ -24,6 +25,17 @@ STATE, PUSH = "1", "2"
 """The two passes: timelines and follower sets, then feeds."""
 SLEEP = "sleep"
 """The calls for people who come and go, which belong to no pass."""
+
+
+class Feeds(NamedTuple):
+    """Which feeds: what their keys begin with before the generation, and the topic that brings what stands in them."""
+
+    prefix: str
+    posts: str
+
+
+HOME_FEEDS = Feeds("hf", "posts")
+TRAYS = Feeds("tr", "stories")
 _encode = msgspec.msgpack.Encoder().encode
 _counts_and_marks = msgspec.msgpack.Decoder(tuple[list[int], list[str]])
 
@@ -77,11 +89,19 @@ class RedisBuckets:
     """``Buckets`` on one Redis, or on one node of many."""
 
     def __init__(
-        self, redis: Redis, topic_ids: dict[str, str], *, generation: int, buckets: int, cap: int, slack: int
+        self,
+        redis: Redis,
+        topic_ids: dict[str, str],
+        *,
+        generation: int,
+        buckets: int,
+        cap: int,
+        slack: int,
+        feeds: Feeds = HOME_FEEDS,
     ) -> None:
         self._redis = redis
         self._topic_ids = topic_ids
-        self._prefixes = [f"hf{generation}:{{{bucket}}}:" for bucket in range(buckets)]
+        self._prefixes = [f"{feeds.prefix}{generation}:{{{bucket}}}:" for bucket in range(buckets)]
         self._bounds = (cap, slack)
         names = {STATE: "home_feed_state", PUSH: "home_feed_push", SLEEP: "home_feed_sleep"}
         self._scripts = Scripts(redis, {which: joined("fenced", name) for which, name in names.items()})

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import NamedTuple
 
+from sinks.home_feed_buckets import HOME_FEEDS, Feeds
 from sinks.redis import Redis, reaching_redis
 from sinks.redis_keys import GenerationKeys
 
@@ -28,8 +29,8 @@ class Name(NamedTuple):
 class HomeFeedKeys(GenerationKeys):
     """All keys of one generation."""
 
-    def __init__(self, redis: Redis, generation: int) -> None:
-        super().__init__(redis, f"hf{generation}:")
+    def __init__(self, redis: Redis, generation: int, feeds: Feeds = HOME_FEEDS) -> None:
+        super().__init__(redis, f"{feeds.prefix}{generation}:")
 
     async def names(self) -> set[Name]:
         """Those that belong to one person each. Raises ``StoreAway``."""

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from schemas.ids import MAX_ID
-from sinks.home_feed_buckets import PUSH
+from sinks.home_feed_buckets import HOME_FEEDS, PUSH, Feeds
 from sinks.home_feed_watch import GenerationWatch
 from sinks.redis import Redis, reaching_redis
 from streams.buckets import bucket_of
@@ -39,8 +39,17 @@ class HomeFeedReader:
     what there is.
     """
 
-    def __init__(self, redis: Redis, *, generation: int, buckets: int, watch: GenerationWatch | None = None) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        *,
+        generation: int,
+        buckets: int,
+        watch: GenerationWatch | None = None,
+        feeds: Feeds = HOME_FEEDS,
+    ) -> None:
         self._redis = redis
+        self._prefix = feeds.prefix
         self.generation = generation
         self._count = buckets
         self._watch = watch
@@ -53,7 +62,7 @@ class HomeFeedReader:
         return self._in(self._bucket(user_id), name)
 
     def _in(self, bucket: int, name: str) -> str:
-        return f"hf{self.generation}:{{{bucket}}}:{name}"
+        return f"{self._prefix}{self.generation}:{{{bucket}}}:{name}"
 
     async def _read(self, buckets: Collection[int], commands: Sequence[Sequence[Any]]) -> list[Any]:
         """The answers of ``commands`` to ``buckets``, in one round trip."""

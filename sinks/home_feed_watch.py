@@ -19,11 +19,12 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from sinks.errors import StoreAway
-from sinks.home_feed_buckets import PUSH, STATE
+from sinks.home_feed_buckets import HOME_FEEDS, PUSH, STATE, TRAYS
 from sinks.producer import TopicMissing
 from sinks.redis import Circuit, Redis
 from streams.home_feed import HOME_FEED
 from streams.records import TopicPartition
+from streams.story_tray import STORY_TRAY
 
 logger = logging.getLogger(__name__)
 LOOK_SECONDS = 0.5
@@ -51,7 +52,8 @@ class Watched(NamedTuple):
     passes: tuple[str, ...]
 
 
-FEEDS = Watched(HOME_FEED.name, "hf", HOME_FEED.sources, (STATE, PUSH))
+FEEDS = Watched(HOME_FEED.name, HOME_FEEDS.prefix, HOME_FEED.sources, (STATE, PUSH))
+STORY_TRAYS = Watched(STORY_TRAY.name, TRAYS.prefix, STORY_TRAY.sources, (STATE, PUSH))
 
 
 @dataclass

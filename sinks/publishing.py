@@ -13,7 +13,7 @@ from sinks.cassandra import Cassandra, Row, Statement, together
 from sinks.emitter import Commits, Emits, EmitterSink
 from sinks.sink import Sink
 from sinks.tables import cut
-from streams.publishing import Memory, Outcome, Post, Removed, Seen, Settled, Submitted, join
+from streams.publishing import Memory, Outcome, Post, Removed, Seen, Settled, Submitted, Trimmings, join
 from streams.records import Span, TopicPartition
 from streams.rendering import Refusal
 
@@ -24,8 +24,8 @@ Cassandra with default settings refuses a batch."""
 READ_KEYS = 50
 """Keys in one ``IN``. Larger ones read no faster and burden one coordinator."""
 
-_POST = "post_id, author_id, media_ids, mentions, tagged, hashtags, place"
-_WANTS = f"INSERT INTO publishing_media (media_id, {_POST}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) USING TIMESTAMP ?"  # noqa: S608
+_POST = "post_id, author_id, media_ids, mentions, tagged, hashtags, place, story"
+_WANTS = f"INSERT INTO publishing_media (media_id, {_POST}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) USING TIMESTAMP ?"  # noqa: S608
 _RENDERED = "INSERT INTO publishing_media (media_id, rendered) VALUES (?, ?) USING TIMESTAMP ?"
 _REFUSED = "INSERT INTO publishing_media (media_id, code, reason) VALUES (?, ?, ?) USING TIMESTAMP ?"
 _REMOVED = "INSERT INTO publishing_removed (post_id, at) VALUES (?, ?) USING TIMESTAMP ?"
@@ -36,6 +36,7 @@ _WHICH_REMOVED = "SELECT post_id FROM publishing_removed WHERE post_id IN ?"
 
 _decode = msgspec.json.Decoder(RenderedMedia).decode
 _encode = msgspec.json.Encoder().encode
+_trimmings = msgspec.json.Decoder(Trimmings).decode
 
 Item = TypeVar("Item")
 
@@ -104,7 +105,7 @@ class RememberedCommits(Commits):
 
 
 class PublisherSink(EmitterSink[Seen]):
-    """Emits PostPublished and PostRejected: once for a batch that settles a post, again where a batch comes again."""
+    """Emits publications and rejections: once for a batch that settles a post, again where a batch comes again."""
 
     def __init__(self, memory: Memory, producer: Emits, commits: Commits) -> None:
         super().__init__(producer, commits)
@@ -120,7 +121,8 @@ def _post(row: Row) -> Post:
     """A row that was stored before posts had tags has none."""
     media_ids, mentions, tagged = (tuple(part or ()) for part in (row.media_ids, row.mentions, row.tagged))
     hashtags = tuple(row.hashtags or ())
-    return Post(row.post_id, row.author_id, media_ids, mentions, tagged, hashtags, row.place or "")
+    story = _trimmings(row.story) if row.story else None
+    return Post(row.post_id, row.author_id, media_ids, mentions, tagged, hashtags, row.place or "", story)
 
 
 def _rows(seen: Seen) -> Iterator[Statement]:
@@ -130,7 +132,8 @@ def _rows(seen: Seen) -> Iterator[Statement]:
         case Submitted(_, post):
             for media_id in dict.fromkeys(post.media_ids):
                 lists = (list(part) for part in (post.media_ids, post.mentions, post.tagged, post.hashtags))
-                yield _WANTS, (media_id, post.post_id, post.author_id, *lists, post.place, stamp)
+                story = b"" if post.story is None else _encode(post.story)
+                yield _WANTS, (media_id, post.post_id, post.author_id, *lists, post.place, story, stamp)
         case Settled(_, media_id, RenderedMedia() as rendered):
             yield _RENDERED, (media_id, _encode(rendered), stamp)
         case Settled(_, media_id, Refusal(code, reason)):

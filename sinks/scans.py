@@ -9,6 +9,7 @@ import msgspec
 
 from schemas.events import RenderedMedia
 from sinks.cassandra import Cassandra, Row
+from sinks.home_feed_buckets import HOME_FEEDS, Feeds
 from sinks.redis import Redis, reaching_redis
 from sinks.view_tables import TABLES, table_name
 from streams.buckets import bucket_of
@@ -69,6 +70,14 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "notification_preferences": ("silenced", "unpushed"),
     "saves": ("saved_at",),
     "collections": ("name", "made_at", "deleted"),
+    "stories": ("author_id", "at", "expires_at", "media_id", "media", "stickers", "music", "code", "reason"),
+    "user_stories": ("at", "expires_at"),
+    "highlights": ("name", "made_at", "deleted"),
+    "highlight_stories": ("added_at",),
+    "kept_stories": ("author_id", "published_at", "media", "stickers", "music"),
+    "story_views": ("viewed_at", "completed", "expires_at"),
+    "story_reactions": ("reaction", "reacted_at", "expires_at"),
+    "stories_seen": ("at", "expires_at"),
 }
 """Of each table, what stands beside its key."""
 
@@ -95,9 +104,9 @@ def media_list_of(column: str | None) -> list[RenderedMedia] | None:
 class HomeFeedScan:
     """Everything that one generation of the home feed holds besides the feeds themselves."""
 
-    def __init__(self, redis: Redis, *, generation: int, buckets: int) -> None:
+    def __init__(self, redis: Redis, *, generation: int, buckets: int, feeds: Feeds = HOME_FEEDS) -> None:
         self._redis = redis
-        self._generation = generation
+        self._prefix = f"{feeds.prefix}{generation}"
         self._buckets = buckets
 
     async def followers(self) -> AsyncIterator[tuple[int, set[int]]]:
@@ -124,7 +133,7 @@ class HomeFeedScan:
             async with reaching_redis():
                 pipeline = self._redis.pipeline(transaction=False)
                 for author in some:
-                    prefix = f"hf{self._generation}:{{{bucket_of(author, self._buckets)}}}:"
+                    prefix = f"{self._prefix}:{{{bucket_of(author, self._buckets)}}}:"
                     # List, then floor: a trim in between shows ids that the floor then drops, never too few.
                     pipeline.lrange(f"{prefix}t:{author}", 0, -1)
                     pipeline.hget(f"{prefix}floors", f"t{author}")
@@ -157,7 +166,7 @@ class HomeFeedScan:
     async def _keys(self, kind: str) -> AsyncIterator[bytes]:
         seen: set[bytes] = set()  # SCAN may give a key twice while a table grows
         async with reaching_redis():
-            async for key in self._redis.scan_iter(match=f"hf{self._generation}:{{*}}:{kind}:*", count=5000):
+            async for key in self._redis.scan_iter(match=f"{self._prefix}:{{*}}:{kind}:*", count=5000):
                 if key not in seen:
                     seen.add(key)
                     yield key

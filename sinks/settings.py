@@ -54,6 +54,9 @@ class Settings(BaseSettings):
     feed_cap: int = 500
     feed_slack: int = 50
     """A feed is trimmed to ``feed_cap`` when it exceeds ``feed_cap + feed_slack`` entries."""
+    tray_cap: int = 500
+    tray_slack: int = 50
+    """The same of a story tray, which counts stories that are over too, until they are trimmed."""
     pull_threshold: int = 10_000
     """Authors with more followers are read at request time instead of pushed."""
 

@@ -3,15 +3,19 @@
 Rows are written USING TIMESTAMP = offset + 1, so that Cassandra agrees with the log about what came last, whoever
 writes it, however often and however late. The fence of a partition follows its rows, with the same kind of timestamp:
 a zombie can neither undo a later row nor move a fence back.
+
+What ends (``Table.expires``) gets what is left of its time as its time to live, by the clock of whoever writes. That
+decides only for how long a store keeps what nobody is shown any more: readers look at ``expires_at`` themselves.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 
 from sinks.cassandra import LOCAL_QUORUM, Cassandra, Statement, together
 from sinks.errors import FenceBehind, LogRemade
+from sinks.generations import now_ms
 from sinks.view_tables import TABLES, table_name
 from streams.records import Spans, TopicPartition
 from streams.views import Delete, Upsert
@@ -19,6 +23,9 @@ from streams.views import Delete, Upsert
 BATCH_ROWS = 100
 BATCH_BYTES = 32 * 1024
 """Cassandra as it is shipped refuses batches above 50 KiB."""
+
+LONGEST_TTL = 20 * 365 * 86_400
+"""Seconds; Cassandra refuses more."""
 
 READ_FENCES = (
     "SELECT partition, topic_id, applied_offset FROM fences WHERE view_name = ? AND generation = ? AND topic = ?"
@@ -40,13 +47,16 @@ class TableSink:
         topic_ids: Mapping[str, str],
         *,
         consistency: int = LOCAL_QUORUM,
+        clock: Callable[[], int] = now_ms,
     ) -> None:
-        """``topic_ids`` names the incarnation of each source topic; ``consistency`` is that of reads and writes."""
+        """``topic_ids`` names the incarnation of each source topic; ``consistency`` is that of reads and writes;
+        ``clock`` gives the time in ms, for what ends."""
         self._cassandra = cassandra
         self._view = view
         self._generation = generation
         self._topic_ids = topic_ids
         self._consistency = consistency
+        self._clock = clock
 
     async def fences(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
         """See ``Sink.fences``: one round trip for each topic among ``partitions``."""
@@ -66,8 +76,9 @@ class TableSink:
         stored = await self.fences(spans)
         if any(stored[tp] < span.prior for tp, span in spans.items()):
             raise FenceBehind(stored)
-        new = [write for write in writes if write.mark.offset > stored[write.mark.tp]]
-        batches = self._batches(new)
+        now = self._clock()
+        new = [write for write in writes if write.mark.offset > stored[write.mark.tp] and lives(write, now)]
+        batches = self._batches(new, now)
         await together(self._cassandra.apply_batch(batch, consistency=self._consistency) for batch in batches)
         moved = [self._fence(tp, span.last) for tp, span in spans.items() if span.last > stored[tp]]
         if moved:
@@ -84,13 +95,13 @@ class TableSink:
         key = (self._view, self._generation, tp.topic, tp.partition, self._topic_ids[tp.topic])
         return MOVE_FENCE, (*key, offset, timestamp(offset))
 
-    def _batches(self, writes: Iterable[Upsert | Delete]) -> Iterator[list[Statement]]:
+    def _batches(self, writes: Iterable[Upsert | Delete], now: int) -> Iterator[list[Statement]]:
         """Statements of one partition together; of several, only where every node holds them all anyway."""
         whole = self._cassandra.on_every_node
         groups: dict[object, list[Statement]] = {}
         for write in writes:
             group = None if whole else (write.table, write.key[TABLES[write.table].key[0]])
-            groups.setdefault(group, []).append(statement(write, self._generation))
+            groups.setdefault(group, []).append(statement(write, self._generation, now))
         for statements in groups.values():
             yield from cut(statements)
 
@@ -107,23 +118,34 @@ def timestamp(offset: int) -> int:
     return offset + 1
 
 
-def statement(write: Upsert | Delete, generation: int) -> Statement:
-    """The CQL of one write and its parameters."""
+def lives(write: Upsert | Delete, now: int) -> bool:
+    """Whether anybody is to be shown what ``write`` says, at ``now`` in ms or later: else it need not be written."""
+    return isinstance(write, Delete) or now < write.columns.get("expires_at", now + 1)
+
+
+def statement(write: Upsert | Delete, generation: int, now: int) -> Statement:
+    """The CQL of one write and its parameters, at ``now`` in ms."""
     if isinstance(write, Delete):
         names = tuple(name for name in TABLES[write.table].key if name in write.key)
         cql = _delete(write.table, generation, names)
         return cql, (timestamp(write.mark.offset), *(write.key[name] for name in names))
-    cql = _upsert(write.table, generation, tuple(write.columns))
+    ends = TABLES[write.table].expires and "expires_at" in write.columns
+    cql = _upsert(write.table, generation, tuple(write.columns), ends)
     key = (write.key[name] for name in TABLES[write.table].key)
-    return cql, (*key, *write.columns.values(), timestamp(write.mark.offset))
+    values = (*key, *write.columns.values(), timestamp(write.mark.offset))
+    if not ends:
+        return cql, values
+    # Rounded up: Cassandra never lets a row go before its end. An event from the far future is kept for 20 years.
+    return cql, (*values, min(-(-(write.columns["expires_at"] - now) // 1000), LONGEST_TTL))
 
 
 @lru_cache(maxsize=1024)
-def _upsert(table: str, generation: int, columns: tuple[str, ...]) -> str:
+def _upsert(table: str, generation: int, columns: tuple[str, ...], ends: bool) -> str:
     names = (*TABLES[table].key, *columns)
     holes = ", ".join("?" * len(names))
     name = table_name(table, generation)
-    return f"INSERT INTO {name} ({', '.join(names)}) VALUES ({holes}) USING TIMESTAMP ?"  # noqa: S608 (names of ours)
+    using = "TIMESTAMP ? AND TTL ?" if ends else "TIMESTAMP ?"
+    return f"INSERT INTO {name} ({', '.join(names)}) VALUES ({holes}) USING {using}"  # noqa: S608 (names of ours)
 
 
 @lru_cache(maxsize=1024)

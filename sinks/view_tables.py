@@ -21,6 +21,9 @@ class Table:
     key: tuple[str, ...]
     newest_first: bool = False
     """Whether the rows of a partition stand in descending order of the other columns of the key."""
+    expires: bool = False
+    """Whether rows end: each is written whole, with ``expires_at`` in ms unless it never does, and from then on nobody
+    is to be shown it, whether or not it is still there."""
 
 
 _MADE = re.compile(r"CREATE TABLE IF NOT EXISTS (\w+)")
@@ -49,6 +52,16 @@ TABLES = {
     "notification_preferences": Table("notifications", ("recipient_id",)),
     "saves": Table("saves", ("user_id", "post_id", "collection_id"), newest_first=True),
     "collections": Table("saves", ("owner_id", "collection_id"), newest_first=True),
+    "stories": Table("stories", ("story_id", "said"), expires=True),
+    "user_stories": Table("stories", ("author_id", "story_id"), newest_first=True, expires=True),
+    "highlights": Table("stories", ("author_id", "highlight_id"), newest_first=True),
+    "highlight_stories": Table("stories", ("author_id", "highlight_id", "story_id"), newest_first=True),
+    "kept_stories": Table("stories", ("story_id", "highlight_id")),
+    "story_views": Table("story_views", ("story_id", "viewer_id"), expires=True),
+    "story_reactions": Table("story_views", ("story_id", "viewer_id"), expires=True),
+    "stories_seen": Table(
+        "story_views", ("viewer_id", "author_id", "story_id", "kind"), newest_first=True, expires=True
+    ),
 }
 """Every table that a projection may write, by the name it has there."""
 

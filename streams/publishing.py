@@ -12,7 +12,7 @@ exist. A post can then be published after it was rejected, and readers let the p
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from schemas.events import (
     Event,
@@ -23,6 +23,11 @@ from schemas.events import (
     PostSubmitted,
     RenderedMedia,
     RenditionsReady,
+    Sticker,
+    StoryDeleted,
+    StoryPublished,
+    StoryRejected,
+    StorySubmitted,
 )
 from streams.causes import Cause
 from streams.records import Record
@@ -30,10 +35,19 @@ from streams.rendering import Refusal
 from streams.views import Mark, View
 
 Outcome = RenderedMedia | Refusal
+Decided = PostPublished | PostRejected | StoryPublished | StoryRejected
+
+
+class Trimmings(NamedTuple):
+    """What makes a story of a post of one picture."""
+
+    stickers: tuple[Sticker, ...] = ()
+    music: str = ""
 
 
 class Post(NamedTuple):
-    """A post that wants its media; ``media_ids`` in the order in which it shows them."""
+    """A post that wants its media; ``media_ids`` in the order in which it shows them. With a ``story`` it is one: it
+    waits and is published in the same way, under other names."""
 
     post_id: int
     author_id: int
@@ -42,6 +56,7 @@ class Post(NamedTuple):
     tagged: tuple[int, ...] = ()
     hashtags: tuple[str, ...] = ()
     place: str = ""
+    story: Trimmings | None = None
 
 
 class Submitted(NamedTuple):
@@ -121,8 +136,14 @@ def project(records: Sequence[Record]) -> list[Seen]:
                     event.place,
                 )
                 seen.append(Submitted(Cause.of(record), post))
+            case StorySubmitted() as event:
+                trimmings = Trimmings(tuple(event.stickers), event.music)
+                post = Post(event.story_id, event.author_id, (event.media_id,), story=trimmings)
+                seen.append(Submitted(Cause.of(record), post))
             case PostDeleted() as event:
                 seen.append(Removed(Cause.of(record), event.post_id))
+            case StoryDeleted() as event:
+                seen.append(Removed(Cause.of(record), event.story_id))
             case RenditionsReady() as event:
                 seen.append(Settled(Cause.of(record), event.media_id, event.media))
             case MediaRejected() as event:
@@ -147,48 +168,46 @@ async def join(seen: Sequence[Seen], memory: Memory) -> list[Event]:
             case Submitted(cause, post):
                 touched.setdefault(post.post_id, (cause, 0, post))
             case Settled(cause, media_id, _):
-                for n, post in enumerate(sorted(wanting.get(media_id, ()))):
+                for n, post in enumerate(sorted(wanting.get(media_id, ()), key=_by_id)):
                     touched.setdefault(post.post_id, (cause, n, post))
     if not touched:
         return []
     outcomes = await memory.outcomes({media_id for _, _, post in touched.values() for media_id in post.media_ids})
     decided = [event for cause, n, post in touched.values() if (event := decide(cause, n, post, outcomes)) is not None]
     # Last of all, so that a deletion seen meanwhile still counts.
-    removed = (await memory.removed([event.post_id for event in decided])) if decided else ()
-    return [event for event in decided if event.post_id not in removed]
+    removed = (await memory.removed([_subject(event) for event in decided])) if decided else ()
+    return [event for event in decided if _subject(event) not in removed]
 
 
-def decide(cause: Cause, n: int, post: Post, outcomes: Mapping[int, Outcome]) -> PostPublished | PostRejected | None:
+def decide(cause: Cause, n: int, post: Post, outcomes: Mapping[int, Outcome]) -> Decided | None:
     """What to say of ``post``, as the ``n``-th event of ``cause``; None while it has to wait for a media."""
     media: list[RenderedMedia] = []
+    base: dict[str, Any] = {
+        "event_id": cause.event_id(n, post.post_id),
+        "at": cause.at,
+        "actor_id": post.author_id,
+        "trace_id": cause.trace_id,
+        "author_id": post.author_id,
+        "source": cause.source(n),
+    }
     for media_id in post.media_ids:
         outcome = outcomes.get(media_id)
         if isinstance(outcome, Refusal):
-            return PostRejected(
-                event_id=cause.event_id(n, post.post_id),
-                at=cause.at,
-                actor_id=post.author_id,
-                trace_id=cause.trace_id,
-                post_id=post.post_id,
-                author_id=post.author_id,
-                media_id=media_id,
-                code=outcome.code,
-                reason=outcome.reason,
-                source=cause.source(n),
-            )
+            refused = {**base, "media_id": media_id, "code": outcome.code, "reason": outcome.reason}
+            if post.story is not None:
+                return StoryRejected(**refused, story_id=post.post_id)
+            return PostRejected(**refused, post_id=post.post_id)
         if outcome is not None:
             media.append(outcome)
     if len(media) < len(post.media_ids):
         return None
+    if post.story is not None:
+        said: dict[str, Any] = {"stickers": list(post.story.stickers), "music": post.story.music}
+        return StoryPublished(**base, **said, story_id=post.post_id, media=media[0])
     return PostPublished(
-        event_id=cause.event_id(n, post.post_id),
-        at=cause.at,
-        actor_id=post.author_id,
-        trace_id=cause.trace_id,
+        **base,
         post_id=post.post_id,
-        author_id=post.author_id,
         media=media,
-        source=cause.source(n),
         mentions=list(post.mentions),
         tagged=list(post.tagged),
         hashtags=list(post.hashtags),
@@ -196,5 +215,14 @@ def decide(cause: Cause, n: int, post: Post, outcomes: Mapping[int, Outcome]) ->
     )
 
 
-PUBLISHER: View[Seen] = View(name="publisher", sources=("posts", "media"), project=project)
-"""The emitter of PostPublished and PostRejected. No fold: its effect is in the log, and a replay never runs it."""
+def _subject(event: Decided) -> int:
+    return event.story_id if isinstance(event, StoryPublished | StoryRejected) else event.post_id
+
+
+def _by_id(post: Post) -> int:
+    return post.post_id
+
+
+PUBLISHER: View[Seen] = View(name="publisher", sources=("posts", "media", "stories"), project=project)
+"""The emitter of PostPublished, PostRejected, StoryPublished and StoryRejected. No fold: its effect is in the log, and
+a replay never runs it."""

@@ -161,3 +161,35 @@ def in_feed(post: Post, facts: Facts) -> bool:
     """Whether the viewer's feed may show the post."""
     relation = facts.relation(post.author_id)
     return in_list(post, facts) and relation.follows and not relation.mutes
+
+
+# -- stories ----------------------------------------------------------------------------------------------------------
+
+
+class Story(Protocol):
+    """What the rules look at. ``expires_at`` is in ms; None for what stands in a highlight and has no end."""
+
+    @property
+    def author_id(self) -> int: ...
+    @property
+    def published_at(self) -> int | None: ...
+    @property
+    def expires_at(self) -> int | None: ...
+    @property
+    def deleted(self) -> bool: ...
+
+
+def may_open_story(story: Story, facts: Facts, now: int) -> bool:
+    """Whether the viewer may open the story at ``now`` in ms: nobody once it is over, whatever a store still holds; its
+    author also before it is published."""
+    if story.deleted or (story.expires_at is not None and story.expires_at <= now):
+        return False
+    if story.author_id == facts.viewer_id:
+        return True
+    return story.published_at is not None and may_see_posts(facts, story.author_id)
+
+
+def in_tray(author_id: int, facts: Facts) -> bool:
+    """Whether the viewer's tray may show the stories of ``author_id``."""
+    relation = facts.relation(author_id)
+    return may_see_posts(facts, author_id) and relation.follows and not relation.mutes

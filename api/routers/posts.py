@@ -22,6 +22,7 @@ from api.routes import (
     IdPath,
     UserPath,
     check_author,
+    check_own_media,
     id_of,
     key_of,
     open_person,
@@ -46,12 +47,7 @@ async def submit_post(
     media_ids = [id_of(media_id, "upload") for media_id in body.media_ids]
     if len(set(media_ids)) != len(media_ids):
         raise Problem(422, "media-repeated", "A post shows each upload once. Leave out the repeated ones.")
-    owners = await _owners(stores, media_ids)
-    for media_id in media_ids:
-        if media_id not in owners:
-            raise Problem(422, "media-unknown", f"There is no upload {media_id}. Upload the picture first.")
-        if owners[media_id] != me.user_id:
-            raise Problem(403, "media-not-yours", f"The upload {media_id} is somebody else's. Upload it yourself.")
+    await check_own_media(stores, me.user_id, media_ids)
     said, seen = await asyncio.gather(
         naming.read(stores, me.user_id, body.caption), naming.tagged(stores, me.user_id, body.tagged)
     )
@@ -149,15 +145,6 @@ async def list_posts_of_user(
     # A list without a part in Redis is one whose floor is at its top.
     found = await page([], MAX_ID - 1, cursor or MAX_ID, limit, older=older, look=look)
     return Posts(items=found.shown, next_cursor=None if found.after is None else to_cursor(found.after))
-
-
-async def _owners(stores: Stores, media_ids: list[int]) -> dict[int, int]:
-    """Owner by media id: by the gateway's own record, since the view may not have seen an upload of a moment ago; by
-    the view for media that came into the log on another way."""
-    owners = await stores.submissions.owners(media_ids)
-    others = [media_id for media_id in media_ids if media_id not in owners]
-    rows = await stores.posts.media(others) if others else {}
-    return owners | {media_id: row.owner_id for media_id, row in rows.items() if row.owner_id is not None}
 
 
 async def _own(stores: Stores, fresh: Fresh, post_id: int, user_id: int) -> PostRow:

@@ -8,7 +8,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 AGENTS: Mapping[str, tuple[str, ...]] = {
-    "views-0": ("accounts", "follows", "posts", "user_posts", "notifications"),
+    "views-0": (
+        *("accounts", "follows", "posts", "user_posts", "notifications"),
+        *("stories", "story_views", "story_tray"),
+    ),
     "home_feed-0": ("home_feed",),
     "home_feed-1": ("home_feed",),
     "engagement-0": ("likes", "comments", "saves", "counters"),

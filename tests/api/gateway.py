@@ -21,7 +21,7 @@ from PIL import Image
 from api.app import create_app
 from api.passwords import Passwords
 from api.stores import Stores, open_stores
-from schemas.events import Event, PostPublished, RenderedMedia, Rendition, Source
+from schemas.events import Event, PostPublished, RenderedMedia, Rendition, Source, StoryPublished, StorySubmitted
 from sinks.counters import CounterSink
 from sinks.errors import StoreAway
 from sinks.home_feed import HomeFeedSink
@@ -29,6 +29,7 @@ from sinks.home_feed_buckets import RedisBuckets
 from sinks.object_store import rendition_key
 from sinks.producer import Producer
 from sinks.settings import Settings
+from sinks.story_tray import tray_sink
 from sinks.tables import TableSink
 from sinks.topics import Topics
 from sinks.transactions import Transactions
@@ -43,6 +44,9 @@ from streams.notifications import NOTIFICATIONS
 from streams.posts import POSTS
 from streams.records import Record, Span, Spans, TopicPartition
 from streams.saves import SAVES
+from streams.stories import STORIES
+from streams.story_tray import STORY_TRAY
+from streams.story_views import STORY_VIEWS
 from streams.user_posts import USER_POSTS
 from streams.views import View
 from tests.agents.workers import until
@@ -50,6 +54,7 @@ from tests.agents.workers import until
 VIEWS: tuple[View[Any], ...] = (
     *(ACCOUNTS, FOLLOWS, POSTS, USER_POSTS, NOTIFICATIONS),
     *(LIKES, COMMENTS, SAVES, HOME_FEED, COUNTERS),
+    *(STORIES, STORY_VIEWS, STORY_TRAY),
 )
 PASSWORD = "correct horse battery"
 _numbers = itertools.count(int(time.time() * 1000))
@@ -161,6 +166,29 @@ class Gateway:
             )
         )
 
+    async def story(self, person: Person, at: int | None = None, **body: Any) -> str:
+        """Submit a story of a new picture, and say, ``at`` in ms, what the publisher says once it is ready; its id."""
+        media_id = (await self.upload(person)).json()["media_id"]
+        answer = await self.client.post("/api/v1/stories", json={"media_id": media_id, **body}, headers=person.headers)
+        assert answer.status_code == 202, answer.text
+        submitted = self.said[-1]
+        assert isinstance(submitted, StorySubmitted)
+        rendition = Rendition(name=150, width=8, height=8, key=rendition_key("cd" * 32), bytes=10)
+        await self.say(
+            StoryPublished(
+                event_id=self.stores.snowflakes.next(),
+                at=int(time.time() * 1000) if at is None else at,
+                actor_id=int(person.id),
+                story_id=submitted.story_id,
+                author_id=submitted.author_id,
+                media=RenderedMedia(submitted.media_id, 8, 8, "00", "#008080", [rendition]),
+                stickers=submitted.stickers,
+                music=submitted.music,
+                source=Source("media", 0, next(_numbers), 0),
+            )
+        )
+        return str(answer.json()["id"])
+
     async def say(self, *events: Event) -> None:
         """Put ``events`` into the log."""
         await self.listener.produce_many(events)
@@ -190,7 +218,7 @@ class Gateway:
     async def rebuild(self, part: float = 1.0) -> None:
         """Apply ``part`` of the log to the views in Redis once more, from its beginning, as agents do after a loss."""
         records = sorted(self.listener.records[: self._applied], key=lambda record: (record.tp, record.offset))
-        for view in (HOME_FEED, COUNTERS):
+        for view in (HOME_FEED, COUNTERS, STORY_TRAY):
             own = [record for record in records if record.tp.topic in view.sources]
             own = own[: int(len(own) * part)]
             spans = {record.tp: Span(-1, record.offset) for record in own}
@@ -206,8 +234,9 @@ class Gateway:
     def _sink(self, view: str) -> Any:
         if not self._sinks:
             ids = Topics(self.settings).ids()
-            for name in ("accounts", "follows", "posts", "user_posts", "notifications", "likes", "comments", "saves"):
-                self._sinks[name] = TableSink(self.stores.cassandra, name, 1, ids)
+            for view_of in VIEWS:
+                self._sinks[view_of.name] = TableSink(self.stores.cassandra, view_of.name, 1, ids)
+            self._sinks["story_tray"] = tray_sink(self.stores.redis, self.settings, ids, 1)
             count = self.settings.buckets
             cap, slack = self.settings.feed_cap, self.settings.feed_slack
             buckets = RedisBuckets(self.stores.redis, ids, generation=1, buckets=count, cap=cap, slack=slack)

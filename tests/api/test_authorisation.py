@@ -111,6 +111,22 @@ ROUTES: dict[str, str] = {
     "DELETE /api/v1/me/collections/{collection_id}": "her alone, who is told of nobody else",
     "GET /api/v1/feed": "an account",
     "POST /api/v1/activity": "an account",
+    "POST /api/v1/stories": "an account",
+    "GET /api/v1/stories/feed": "an account",
+    "GET /api/v1/users/{user}/stories": "who sees what she posts",
+    "GET /api/v1/stories/{story_id}": "who opens her posts",
+    "DELETE /api/v1/stories/{story_id}": "her alone",
+    "POST /api/v1/stories/{story_id}/views": "who opens her posts, logged in",
+    "GET /api/v1/stories/{story_id}/viewers": "her alone",
+    "PUT /api/v1/stories/{story_id}/reaction": "who opens her posts, logged in",
+    "DELETE /api/v1/stories/{story_id}/reaction": "who opens her posts, logged in",
+    "POST /api/v1/me/highlights": "an account",
+    "PATCH /api/v1/me/highlights/{highlight_id}": "her alone, who is told of nobody else",
+    "DELETE /api/v1/me/highlights/{highlight_id}": "her alone, who is told of nobody else",
+    "PUT /api/v1/me/highlights/{highlight_id}/stories/{story_id}": "her alone, who is told of nobody else",
+    "DELETE /api/v1/me/highlights/{highlight_id}/stories/{story_id}": "her alone, who is told of nobody else",
+    "GET /api/v1/users/{user}/highlights": "who sees what she posts",
+    "GET /api/v1/users/{user}/highlights/{highlight_id}/stories": "who sees what she posts",
     "GET /api/v1/live": "an account",
     "GET /api/v1/push-key": "anybody",
     "GET /api/v1/me/push-subscriptions": "an account",
@@ -135,6 +151,8 @@ BODIES: dict[str, Any] = {
     "PATCH /api/v1/posts/{post_id}": {"caption": "new"},
     "POST /api/v1/posts/{post_id}/comments": {"text": "hello"},
     "PATCH /api/v1/me/collections/{collection_id}": {"name": "other"},
+    "PUT /api/v1/stories/{story_id}/reaction": {"reaction": "🔥"},
+    "PATCH /api/v1/me/highlights/{highlight_id}": {"name": "other"},
 }
 """Where what is missing in the body would be noticed before who asks."""
 
@@ -201,6 +219,8 @@ async def world(gateway: Gateway) -> tuple[dict[str, Person], dict[str, str]]:
     device = await gateway.client.post(
         "/api/v1/me/push-subscriptions", json=Device("https://push.example/1").given, headers=owner.headers
     )
+    story_id = await gateway.story(owner)
+    highlight = await gateway.client.post("/api/v1/me/highlights", json={"name": "mine"}, headers=owner.headers)
     await gateway.client.put("/api/v1/me/privacy", json={"private": True}, headers=owner.headers)
     await gateway.client.put(f"/api/v1/users/{blocked.id}/block", headers=owner.headers)
     await gateway.catch_up()
@@ -212,6 +232,8 @@ async def world(gateway: Gateway) -> tuple[dict[str, Person], dict[str, str]]:
         "comment_id": answer.json()["id"],
         "subscription_id": device.json()["id"],
         "collection_id": collection.json()["id"],
+        "story_id": story_id,
+        "highlight_id": highlight.json()["id"],
         "key:path": "r/00/" + "0" * 64 + ".jpg",
         "schema_id": "1",
         "subject": "graph-shutterlog.Followed",

@@ -85,7 +85,7 @@ def odd_records(settings: Settings) -> None:
 def commit_all(settings: Settings) -> dict[TopicPartition, int]:
     """All emitters have said all there is to say; the commits."""
     all_ends = {tp: end - 1 for tp, end in ends_of(settings).items() if end}
-    ends = {tp: end for tp, end in all_ends.items() if tp.topic in ("posts", "media")}
+    ends = {tp: end for tp, end in all_ends.items() if tp.topic in ("posts", "media", "stories")}
     commit(settings, "media", {tp: end for tp, end in ends.items() if tp.topic == "media"})
     commit(settings, "publisher", ends)
     commit(settings, "saga", {tp: end for tp, end in all_ends.items() if tp.topic in ("graph", "engagement")})

@@ -91,7 +91,7 @@ async def test_everything_comes_back_where_it_was(worlds: Worlds) -> None:
         == {table: sorted(rows, key=repr) for table, rows in ROWS.items()}
         == await kept_rows(worlds.old)
     )
-    for group, topics in (("media", ("media",)), ("publisher", ("posts", "media"))):
+    for group, topics in (("media", ("media",)), ("publisher", ("posts", "media", "stories"))):
         expected = {tp: last for tp, last in commits.items() if tp.topic in topics}
         assert committed(worlds.new, group, topics) == expected
     # The publisher remembers what it had read, and its fence, in the ids of the new topics, is where it was.

@@ -45,6 +45,7 @@ from sinks.home_feed_buckets import RedisBuckets
 from sinks.producer import Producer
 from sinks.redis import connect
 from sinks.settings import Settings
+from sinks.story_tray import tray_sink
 from sinks.tables import TableSink
 from sinks.topics import Topics
 from streams.accounts import ACCOUNTS
@@ -61,8 +62,12 @@ from streams.notifications import NOTIFICATIONS, UPLOAD_FAILED, group_of
 from streams.posts import POSTS
 from streams.records import Record, Span, TopicPartition
 from streams.saves import SAVES
+from streams.stories import STORIES
+from streams.story_tray import STORY_TRAY
+from streams.story_views import STORY_VIEWS
 from streams.user_posts import USER_POSTS
 from streams.views import View
+from tests.jobs.story_history import told
 from tests.jobs.test_verify_fold import SOURCE, rendered
 
 AT = 1_700_000_000_000
@@ -97,6 +102,7 @@ def history() -> list[Event]:
             events += [PostLiked(**{**base, "actor_id": fan}, post_id=post, author_id=author) for fan in PEOPLE]
         events.append(PostUnliked(**last, post_id=posts[2], author_id=author))
         events += discussed(posts, author)
+    events += told(PEOPLE)
     events.append(Unfollowed(**last, follower_id=PEOPLE[0], followee_id=PEOPLE[1]))
     events.append(
         UploadFailed(**last, recipient_id=PEOPLE[0], media_id=MEDIA, post_id=0, code="c", reason="r", source=SOURCE)
@@ -145,18 +151,11 @@ async def apply_all(settings: Settings, cassandra: Cassandra, client: redis.asyn
     )
     feeds = HomeFeedSink(buckets, ids, count=settings.buckets, pull_threshold=settings.pull_threshold)
     counters = CounterSink(client, ids, generation=1, buckets=settings.buckets)
-    in_redis: dict[str, Any] = {HOME_FEED.name: feeds, COUNTERS.name: counters}
+    trays = tray_sink(client, settings, ids, 1)
+    in_redis: dict[str, Any] = {HOME_FEED.name: feeds, COUNTERS.name: counters, STORY_TRAY.name: trays}
     views: list[View[Any]] = [
-        ACCOUNTS,
-        FOLLOWS,
-        POSTS,
-        USER_POSTS,
-        NOTIFICATIONS,
-        LIKES,
-        COMMENTS,
-        SAVES,
-        HOME_FEED,
-        COUNTERS,
+        *(ACCOUNTS, FOLLOWS, POSTS, USER_POSTS, NOTIFICATIONS, LIKES, COMMENTS, SAVES, HOME_FEED, COUNTERS),
+        *(STORIES, STORY_VIEWS, STORY_TRAY),
     ]
     for view in views:
         mine = [record for record in records if record.tp.topic in view.sources]
@@ -222,7 +221,7 @@ async def test_views_that_are_right_show_no_difference_until_they_are_late(scene
     assert list(report.lines(5))[-1].startswith("0 differences"), list(report.lines(5))
     as_json = report.to_json()
     assert as_json["differences"] == 0
-    assert as_json["views"]["posts"]["checked"] == 48
+    assert as_json["views"]["posts"]["checked"] == 48 + 12
     assert as_json["views"]["follows"]["checked"] == 22
     assert as_json["views"]["likes"]["checked"] == 24 * 4 - 4
     likes, comments, deleted_comments, shares, saves, replies = 20 * 4 - 4, 4 * 2, 4 * 2, 4, 4, 4
@@ -230,6 +229,10 @@ async def test_views_that_are_right_show_no_difference_until_they_are_late(scene
     assert as_json["views"]["counters"]["checked"] == members + 4 + 24  # members, deleted posts, posts as they are read
     assert as_json["views"]["saves"]["checked"] == 4 * (2 + 1)
     assert as_json["views"]["comments"]["checked"] == 4 * (6 + 6 + 1 + 1)
+    # Of each person: what is said of two stories, not of the one that was over; two highlights, one of them gone.
+    assert as_json["views"]["stories"]["checked"] == 4 * (5 + 2 + 2 + 1 + 1)
+    assert as_json["views"]["story_views"]["checked"] == 4 * 3 * 2 + (4 * 3 - 3) * 2
+    assert as_json["views"]["story_tray"]["checked"] > 0
     feeds = as_json["views"]["home_feed"]
     assert feeds["floors"] > 0, "feeds are longer than the cap, so some floor must stand"
     assert feeds["continued"] > 0
@@ -382,6 +385,32 @@ async def with_a_post_that_is_not_gone(scene: Scene) -> str:
     return f"post {post} counts as deleted, and is not"
 
 
+async def without_a_story(scene: Scene) -> str:
+    (row, *_) = await scene.cassandra.execute("SELECT author_id, story_id FROM user_stories_1")
+    cql = "DELETE FROM user_stories_1 WHERE author_id = ? AND story_id = ?"
+    await scene.cassandra.execute(cql, (row.author_id, row.story_id))
+    return f"user_stories({row.author_id}, {row.story_id}) is missing"
+
+
+async def with_a_story_for_ever(scene: Scene) -> str:
+    (row, *_) = await scene.cassandra.execute("SELECT story_id FROM stories_1")
+    cql = "UPDATE stories_1 USING TIMESTAMP 99999999 SET expires_at = 9000000000000 WHERE story_id = ? AND said = 1"
+    await scene.cassandra.execute(cql, (row.story_id,))
+    return f"stories({row.story_id}, 1): expires_at is 9000000000000, the log says"
+
+
+async def with_a_viewer(scene: Scene) -> str:
+    cql = "INSERT INTO story_views_1 (story_id, viewer_id, expires_at) VALUES (1, 2, 9000000000000)"
+    await scene.cassandra.execute(cql)
+    return "story_views(1, 2) is there, and the log knows nothing of it"
+
+
+async def with_an_empty_tray(scene: Scene) -> str:
+    keys: list[bytes] = [key async for key in scene.redis.scan_iter(match=f"tr1:*:h:{PEOPLE[0]}")]
+    assert await scene.redis.delete(*keys) == 1
+    return f"feed of {PEOPLE[0]}: post "
+
+
 PLANTS: list[tuple[str, Callable[[Scene], Awaitable[str]]]] = [
     ("home_feed", without_a_post),
     ("home_feed", with_a_ghost),
@@ -397,6 +426,10 @@ PLANTS: list[tuple[str, Callable[[Scene], Awaitable[str]]]] = [
     ("comments", with_a_comment_back),
     ("comments", without_a_pin),
     ("saves", without_a_save),
+    ("stories", without_a_story),
+    ("stories", with_a_story_for_ever),
+    ("story_views", with_a_viewer),
+    ("story_tray", with_an_empty_tray),
     ("counters", with_a_reply_too_many),
     ("counters", with_a_comment_that_is_gone),
     ("counters", without_one_who_is_counted),

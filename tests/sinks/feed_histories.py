@@ -120,9 +120,10 @@ class Generation:
     number: int = 1
 
     def __post_init__(self) -> None:
-        shape = {"generation": self.number, "buckets": COUNT}
         self.reader = HomeFeedReader(self.redis, generation=self.number, buckets=COUNT)
-        self.live = live_sink(RedisBuckets(self.redis, TOPIC_IDS, cap=CAP, slack=SLACK, **shape))
+        self.live = live_sink(
+            RedisBuckets(self.redis, TOPIC_IDS, generation=self.number, buckets=COUNT, cap=CAP, slack=SLACK)
+        )
 
     def bulk(self, checkpoint: Path | None = None, *, cap: int = CAP, posts_id: str = "P") -> BulkHomeFeedSink:
         """Another bulk sink, as after a kill."""

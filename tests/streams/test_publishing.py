@@ -160,7 +160,7 @@ def test_all_other_events_are_passed_over() -> None:
         *records(MEDIA, [media_event(UploadCompleted, 11, 1, "a")]),
     ]
     assert project(others) == []
-    assert PUBLISHER.sources == ("posts", "media")
+    assert PUBLISHER.sources == ("posts", "media", "stories")
 
 
 def test_ids_are_snowflakes_of_the_cause() -> None:
