@@ -34,6 +34,7 @@ TAGS = {
     "comments": "Comments and replies.",
     "saves": "Saved posts, collections, and sharing.",
     "feed": "The home feed.",
+    "stories": "Stories, trays of them, and highlights.",
     "notifications": "What others did that concerns one, as a list and live.",
     "activity": "What one has seen.",
     "files": "Pictures, where no CDN is in front.",

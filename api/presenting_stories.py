@@ -40,20 +40,20 @@ class TrayCursor(NamedTuple):
         raw = _PLACE.pack(self.at, place.all_seen, -place.distance, -place.age, place.author_id)
         return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
-    @classmethod
-    def of(cls, text: str) -> TrayCursor:
-        """What ``text`` says; raises ``Problem`` 400."""
-        try:
-            raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-            at, all_seen, close, newest, author_id = _PLACE.unpack(raw)
-        except (binascii.Error, ValueError, struct.error):
-            at = newest = author_id = MAX_ID + 1
-            all_seen, close = False, 0
-        found = cls(at, Place(all_seen, -close, -newest, author_id))
-        if max(at, newest, author_id) > MAX_ID or found.text() != text:
-            detail = "This cursor was not made here. Take `next_cursor` of the previous page as it is, or leave it out."
-            raise Problem(400, "invalid-cursor", detail)
-        return found
+
+def from_tray_cursor(text: str) -> TrayCursor:
+    """What ``TrayCursor.text`` wrote; raises ``Problem`` 400 for anything else."""
+    try:
+        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        at, all_seen, close, newest, author_id = _PLACE.unpack(raw)
+    except (binascii.Error, ValueError, struct.error):
+        at = newest = author_id = MAX_ID + 1
+        all_seen, close = False, 0
+    found = TrayCursor(at, Place(all_seen, -close, -newest, author_id))
+    if max(at, newest, author_id) > MAX_ID or found.text() != text:
+        detail = "This cursor was not made here. Take `next_cursor` of the previous page as it is, or leave it out."
+        raise Problem(400, "invalid-cursor", detail)
+    return found
 
 
 class StoryPresenter:

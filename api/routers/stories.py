@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Body, Query, Response
 
 from api.bodies_stories import ReactionDraft, StoryDraft, Watched
 from api.consistency import Fresh
@@ -13,7 +13,7 @@ from api.identity import Reader, Visitor, Writer
 from api.log import Said
 from api.models_stories import Reaction, Stories, Story, StoryAccepted, StorySeen, Tray, Viewer, Viewers
 from api.presenting import Presenter, moment
-from api.presenting_stories import StoryPresenter, TrayCursor, may_see
+from api.presenting_stories import StoryPresenter, from_tray_cursor, may_see
 from api.problems import Problem, not_found, problems
 from api.retries import Retried
 from api.routes import IdPath, UserPath, check_author, check_own_media, id_of, key_of, open_person, user_id_of
@@ -32,10 +32,11 @@ from sinks.stories import StoryRow
 router = APIRouter(prefix="/api/v1", tags=["stories"])
 _VIEWS = ("stories", "story_views", "accounts", "follows")
 _ANSWERS = problems(400, 401, 404, 422, 429, 503)
+How = Annotated[Watched, Body(default_factory=Watched)]
 From = Annotated[str | None, Query(description="`next_cursor` of the previous page.", max_length=64)]
 
 
-@router.post("/stories", status_code=202, responses=problems(400, 401, 403, 413, 415, 422, 429, 503))
+@router.post("/stories", status_code=202, responses=problems(400, 401, 403, 404, 413, 415, 422, 429, 503))
 async def submit_story(
     body: StoryDraft, response: Response, me: Writer, stores: Opened, retry: Retried, log: Said
 ) -> StoryAccepted:
@@ -67,7 +68,7 @@ async def submit_story(
 async def get_tray(me: Reader, stores: Opened, fresh: Fresh, cursor: From = None, limit: Limit = 30) -> Tray:
     """Those whom one follows who have stories now: who has something unseen first, then by closeness (stories of theirs
     that one saw within a week, and reactions, each of which counts for four), then the newest."""
-    after = None if cursor is None else TrayCursor.of(cursor)
+    after = None if cursor is None else from_tray_cursor(cursor)
     near = await fresh.reach_near(me.user_id, "story_tray")
     await fresh.reach(me.user_id, *_VIEWS)
     return await StoryPresenter(stores, me.user_id).tray(me.user_id, near, after, limit)
@@ -98,12 +99,10 @@ async def get_story(story_id: IdPath, visitor: Visitor, stores: Opened, fresh: F
 
 
 @router.post("/stories/{story_id}/views", responses=_ANSWERS)
-async def see_story(
-    story_id: IdPath, me: Writer, stores: Opened, fresh: Fresh, log: Said, body: Watched | None = None
-) -> StorySeen:
+async def see_story(story_id: IdPath, me: Writer, stores: Opened, fresh: Fresh, log: Said, watched: How) -> StorySeen:
     """Say that one saw a story; again is as good as once. Nobody is told what one sees of one's own."""
     await fresh.reach(me.user_id, *_VIEWS)
-    row, watched = await _open(stores, story_id, me.user_id), body or Watched()
+    row = await _open(stores, story_id, me.user_id)
     if row.author_id != me.user_id:
         await log.say(
             StoryViewed(

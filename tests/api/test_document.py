@@ -18,7 +18,10 @@ from api.reference import COMMAND, FILE, reference
 from sinks.settings import Settings
 
 Document = dict[str, Any]
-ONE_PAGE = {"list_sessions", "list_collections"}
+ONE_PAGE = {
+    *("list_sessions", "list_collections"),
+    *("list_stories_of_user", "list_highlights", "list_highlighted"),
+}
 """Lists whose answers say that all of them are on one page."""
 REGISTRY = "registry"
 """Speaks as schema registries do, with their numbers and content types."""
