@@ -122,8 +122,11 @@ def body_of(value: bytes, schema: Any) -> Any:
     return fastavro.schemaless_reader(body, schema, None)
 
 
-def consumed(settings: Settings, topic: str, events: int, take: Callable[[Sequence[bytes]], None]) -> float:
-    """Read ``events`` from the start of ``topic``, batch by batch, committing after each; events/s after the first."""
+def consumed(
+    settings: Settings, topic: str, events: int, take: Callable[[Sequence[bytes]], None], at_once: int = 0
+) -> float:
+    """Read ``events`` from the start of ``topic``, batch by batch, committing after each; events/s after the first.
+    A batch has ``at_once`` records at most, or ``BATCH_EVENTS`` of the settings."""
     consumer = Consumer(
         {
             "bootstrap.servers": settings.kafka_bootstrap,
@@ -138,7 +141,7 @@ def consumed(settings: Settings, topic: str, events: int, take: Callable[[Sequen
     began = last = time.perf_counter()
     try:
         while done < events:
-            messages = consumer.consume(settings.batch_events, timeout=settings.batch_wait_seconds)
+            messages = consumer.consume(at_once or settings.batch_events, timeout=settings.batch_wait_seconds)
             if messages:
                 take([message.value() or b"" for message in messages])
                 consumer.commit(asynchronous=True)

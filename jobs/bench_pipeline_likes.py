@@ -30,6 +30,8 @@ from streams.records import TopicPartition
 EVENTS = 200_000
 PEOPLE, POSTS = 4_000, 5_000
 UNLIKES = 0.08
+AT_ONCE = 4000
+"""Records of a batch, for both: ``BATCH_EVENTS`` of the agent."""
 
 
 def run(samples: int = 3, events: int = EVENTS) -> dict[str, object]:
@@ -111,7 +113,7 @@ def drain(settings: Settings, events: int) -> float:
         _write(client, said)
 
     try:
-        return consumed(settings, "engagement", events, take)
+        return consumed(settings, "engagement", events, take, AT_ONCE)
     finally:
         client.close()
 
