@@ -18,7 +18,7 @@ from jobs.simulate_kills import Killer
 from jobs.world import Reuse, Step, Upload, World, event_of
 from jobs.world_doings import doings
 from schemas.codec import Undecodable, decode
-from schemas.events import Event, MediaRejected, RenderedMedia, RenditionsReady, Source
+from schemas.events import Event, MediaRejected, RenderedMedia, RenditionsReady, Source, StoryHighlighted
 from sinks.cassandra import Cassandra
 from sinks.object_store import ObjectStore
 from sinks.person_keys import PersonKeys
@@ -172,10 +172,17 @@ class LogSimulation:
         return done
 
     def _event(self, step: Step) -> Event:
+        if isinstance(step, StoryHighlighted):
+            # As of a story: which template its picture is of, its id says.
+            media: Any = msgspec.structs.replace(self._template(step.media.media_id)[1], media_id=step.media.media_id)
+            return msgspec.structs.replace(step, media=media)
         return self._ready(step) if isinstance(step, Reuse) else event_of(step)
 
+    def _template(self, number: int) -> tuple[Source, RenderedMedia]:
+        return self._rendered[number % len(self._rendered)]
+
     def _ready(self, step: Reuse) -> RenditionsReady:
-        source, rendered = self._rendered[step.template % len(self._rendered)]
+        source, rendered = self._template(step.template)
         media: Any = msgspec.structs.replace(rendered, media_id=step.media_id)
         return RenditionsReady(
             event_id=step.event_id,

@@ -32,7 +32,7 @@ DEFAULT_UNTIL_MS = 1_735_689_600_000
 """2025-01-01T00:00:00Z: fixed, so that a seed alone gives the same events, and in every broker's past."""
 
 SHARES = {
-    "seen": 0.462,
+    "seen": 0.399,
     "visit": 0.03,
     "search": 0.01,
     "notices": 0.01,
@@ -46,6 +46,11 @@ SHARES = {
     "unsave": 0.006,
     "collection": 0.005,
     "share": 0.006,
+    "story": 0.012,
+    "story_view": 0.04,
+    "story_reaction": 0.006,
+    "story_delete": 0.001,
+    "highlight": 0.004,
     "post": 0.05,
     "edit": 0.012,
     "delete": 0.012,

@@ -19,6 +19,7 @@ from jobs.world_engagement import Engagement
 from jobs.world_follows import Follows
 from jobs.world_likes import Likes, Post, about
 from jobs.world_privacy import Privacy
+from jobs.world_stories import Stories
 from schemas.events import (
     Event,
     PostDeleted,
@@ -52,6 +53,7 @@ class Doings:
         self.activity = Activity(world)
         self.engagement = Engagement(world)
         self.privacy = Privacy(world)
+        self.stories = Stories(world)
         self.later: list[tuple[int, int, Callable[[], Step]]] = []
         """Steps that wait for a slot, so that a post and its pictures can pass each other: (slot, order, step)."""
 
@@ -88,6 +90,10 @@ class Doings:
                 yield self.engagement.event(kind, user, self.alive, self.dead) or self._profile()
             case "like" | "unlike":
                 yield self._like(kind)
+            case "story":
+                yield from self.stories.publish()
+            case "story_view" | "story_reaction" | "story_delete" | "highlight":
+                yield self.stories.event(kind, self.world.people[self.world.someone()]) or self._profile()
             case "privacy" | "answer" | "block" | "mute":
                 yield self.privacy.event(kind) or self._profile()
             case _:

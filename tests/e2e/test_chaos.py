@@ -11,6 +11,7 @@ from jobs.provision import provision
 from jobs.simulate import Wishes, simulate
 from jobs.verify import verify
 from jobs.world import Plan
+from sinks.generations import now_ms
 from sinks.settings import Settings
 from sinks.topics import Topics
 from tests.agents.workers import until, worker_processes
@@ -18,9 +19,12 @@ from tests.e2e.conftest import SLOW, forget, settings_of_a_world
 from tests.services import empty_redis
 
 SLOTS = {
-    "a": ("accounts", "follows", "posts", "user_posts", "notifications", "home_feed"),
+    "a": ("accounts", "follows", "posts", "user_posts", "notifications", "home_feed", "stories", "story_tray"),
     "b": ("home_feed", "likes", "comments", "saves", "counters", "media", "publisher", "notices", "saga"),
-    "c": ("posts", "user_posts", "home_feed", "counters", "publisher", "notices", "saga", "facts"),
+    "c": (
+        *("posts", "user_posts", "home_feed", "counters", "publisher", "notices", "saga", "facts"),
+        *("story_views", "story_tray"),
+    ),
     "d": ("facts",),
 }
 KILLS = 6
@@ -48,7 +52,9 @@ async def test_no_kill_leaves_a_trace(
         running = {slot: workers.start(settings, *groups, slot=slot) for slot, groups in SLOTS.items()}
         for worker in running.values():
             await worker.says("metrics on port", seconds=SLOW)
-        wishes = Wishes(Plan(seed=1, events=1200, whole_way=60), people=60, templates=3, rate=RATE)
+        # A world of the last days: of long ago, nobody would be shown any more who saw a story.
+        plan = Plan(seed=1, events=1200, whole_way=60, until=now_ms())
+        wishes = Wishes(plan, people=60, templates=3, rate=RATE)
         living = asyncio.create_task(asyncio.to_thread(simulate, settings, wishes, quiet=True))
         for kill in range(KILLS):
             await until(f"kill {kill} has its turn", partial(_has_posts, settings, kill * EVERY), SLOW)
@@ -63,7 +69,7 @@ async def test_no_kill_leaves_a_trace(
         assert report.differences == 0, "\n".join(report.lines(20))
         assert report.undecodable == 0
         views = {"accounts", "follows", "posts", "user_posts", "notifications", "home_feed"}
-        views |= {"likes", "comments", "saves", "counters", "facts"}
+        views |= {"likes", "comments", "saves", "counters", "facts", "stories", "story_views", "story_tray"}
         assert set(report.views) >= views
         assert all(found.checked > 0 for name, found in report.views.items()), report.to_json()
         assert all(worker.process.poll() is None for worker in running.values()), "only kills may end a worker"

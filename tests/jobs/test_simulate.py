@@ -31,6 +31,8 @@ def test_a_rehearsal_says_what_would_be_done_and_repeats_itself(tmp_path: Path) 
         *("blocks", "unblocks", "mutes", "unmutes", "collections", "collection_renames", "collection_deletes"),
         *("views", "profile_visits", "searches", "notifications_seen", "preference_changes", "role_changes"),
         *("username_changes", "deactivations", "reactivations", "badge_changes"),
+        *("stories", "story_views", "story_reactions", "story_reactions_withdrawn", "story_deletes", "highlights"),
+        *("highlight_renames", "highlight_deletes", "stories_highlighted", "stories_unhighlighted"),
     )
     assert sum(once[kind] for kind in (*kinds, *comments, *others)) == once["events"] == 300
     assert once["accounts"] == 30
