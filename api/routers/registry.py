@@ -7,7 +7,6 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 
-from api.problems import problems
 from schemas.lock import Version, locked
 
 router = APIRouter(tags=["registry"])
@@ -24,22 +23,46 @@ class RegistryJSON(Response):
         return json.dumps(content).encode()
 
 
-@router.get("/schemas/ids/{schema_id}", responses=problems(404), response_class=RegistryJSON)
+def _answers(schema: dict[str, Any], example: Any, missing: bool = True) -> dict[int | str, dict[str, Any]]:
+    """The ``responses`` of a route that answers this."""
+    known = {"description": "As the registry's clients know it."}
+    found = known | {"content": {_MEDIA_TYPE: {"schema": schema, "example": example}}}
+    error = {"error_code": 40401, "message": "Subject not found"}
+    not_found = known | {"content": {_MEDIA_TYPE: {"schema": {"type": "object"}, "example": error}}}
+    return {200: found, 404: not_found} if missing else {200: found}
+
+
+def _number(text: str) -> int | None:
+    """A number in an address; None for anything else, however long."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else None
+
+
+_SUBJECTS = {"type": "array", "items": {"type": "string"}}
+_VERSIONS = {"type": "array", "items": {"type": "integer"}}
+_ONE = {"subject": "graph-shutterlog.Followed", "version": 1, "id": 3, "schema": "{…}"}
+
+
+@router.get(
+    "/schemas/ids/{schema_id}",
+    responses=_answers({"type": "object"}, {"schema": "{…}"}),
+    response_class=RegistryJSON,
+)
 async def get_schema(schema_id: str) -> RegistryJSON:
     """A schema by the id in the log's framing."""
-    version = locked().by_id.get(int(schema_id)) if schema_id.isascii() and schema_id.isdecimal() else None
+    number = _number(schema_id)
+    version = None if number is None else locked().by_id.get(number)
     if version is None:
         return _error(40403, "Schema not found")
     return RegistryJSON({"schema": json.dumps(version.schema)})
 
 
-@router.get("/subjects", response_class=RegistryJSON)
+@router.get("/subjects", responses=_answers(_SUBJECTS, [_ONE["subject"]], missing=False), response_class=RegistryJSON)
 async def list_subjects() -> RegistryJSON:
     """All subjects."""
     return RegistryJSON(list(locked().subjects))
 
 
-@router.get("/subjects/{subject}/versions", responses=problems(404), response_class=RegistryJSON)
+@router.get("/subjects/{subject}/versions", responses=_answers(_VERSIONS, [1]), response_class=RegistryJSON)
 async def list_versions(subject: str) -> RegistryJSON:
     """A subject's version numbers."""
     versions = locked().subjects.get(subject)
@@ -48,15 +71,17 @@ async def list_versions(subject: str) -> RegistryJSON:
     return RegistryJSON([version.version for version in versions])
 
 
-@router.get("/subjects/{subject}/versions/{version}", responses=problems(404), response_class=RegistryJSON)
+@router.get(
+    "/subjects/{subject}/versions/{version}", responses=_answers({"type": "object"}, _ONE), response_class=RegistryJSON
+)
 async def get_version(subject: str, version: str) -> RegistryJSON:
     """One version of a subject, by number or as `latest`."""
     versions = locked().subjects.get(subject)
     if versions is None:
         return _error(40401, "Subject not found")
     found: Version | None = versions[-1] if version == "latest" else None
-    if version.isascii() and version.isdecimal():
-        found = next((one for one in versions if one.version == int(version)), None)
+    if found is None:
+        found = next((one for one in versions if one.version == _number(version)), None)
     if found is None:
         return _error(40402, "Version not found")
     return RegistryJSON(

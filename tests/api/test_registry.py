@@ -46,6 +46,8 @@ async def test_subjects_and_versions(gateway: Gateway) -> None:
         ("/subjects/none/versions/1", 40401),
         ("/subjects/graph-shutterlog.Followed/versions/99", 40402),
         ("/subjects/graph-shutterlog.Followed/versions/x", 40402),
+        (f"/subjects/graph-shutterlog.Followed/versions/{'9' * 5000}", 40402),
+        (f"/schemas/ids/{'9' * 5000}", 40403),
     ],
 )
 async def test_its_clients_know_its_errors(gateway: Gateway, path: str, code: int) -> None:
