@@ -21,13 +21,14 @@ from agents import (
     stories,
     story_tray,
     story_views,
+    trending,
     user_posts,
 )
 from agents.group import Group
 
 _MODULES = (
     *(accounts, follows, posts, user_posts, notifications, home_feed, likes, comments, saves, counters),
-    *(stories, story_views, story_tray),
+    *(stories, story_views, story_tray, trending),
     *(media, publisher, notices, saga, push, facts),
 )
 GROUPS: dict[str, Group] = {module.GROUP.name: module.GROUP for module in _MODULES}

@@ -63,6 +63,11 @@ class Settings(BaseSettings):
     inactive_days: float = 30.0
     """Who was not seen for so long is passed over by the fan-out; their feed is made again when they return."""
 
+    trending_least_people: int = Field(default=3, ge=1)
+    """Different people who must have turned to a post, hashtag or place before it trends."""
+    trending_cache_seconds: float = Field(default=3.0, ge=0)
+    """A gateway ranks what trends anew so often. Who may see what is asked each time."""
+
     batch_events: int = 1000
     batch_wait_seconds: float = 0.05
     facts_batch_events: int = 50_000

@@ -1,0 +1,177 @@
+"""What readers ask of the trends, and what jobs that compare them do."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Sequence
+from itertools import islice
+from typing import Any, NamedTuple
+
+import msgspec
+
+from sinks.home_feed_watch import GenerationWatch
+from sinks.redis import Redis, reaching_redis
+from sinks.trending import PASS, TRENDS, prefix_of
+from streams.records import TopicPartition
+from streams.trending import KINDS, bucket_of_name
+from streams.trending_scores import WINDOWS, Standing, Trend, Window, ranked
+
+CANDIDATES = 500
+"""Looked at of each bucket, by decayed score. What is far down there is far down after the correction, too, which only
+takes away."""
+_PIPELINED = 1000
+_decode = msgspec.msgpack.Decoder(tuple[int, list[int], list[int], list[int]]).decode
+
+
+class Ranked(NamedTuple):
+    """An item in a list: its name, and how it stands."""
+
+    name: str
+    standing: Standing
+
+
+class TrendReader:
+    """Reads one generation of the trends. With a ``watch``, as gateways have, it raises ``Healing``, a ``StoreAway``,
+    rather than to answer from buckets that lost data and have not come back."""
+
+    def __init__(self, redis: Redis, *, generation: int, buckets: int, watch: GenerationWatch | None = None) -> None:
+        self.generation = generation
+        self._redis = redis
+        self._watch = watch
+        self._reaching = watch.circuit.reaching if watch else reaching_redis
+        self._prefixes = [prefix_of(generation, bucket) for bucket in range(buckets)]
+
+    async def ranked(self, kind: str, window: Window, at_step: int) -> list[Ranked]:
+        """The items of ``kind`` that trend at ``at_step`` (of five minutes, since 1970), first the one that is furthest
+        above what is usual for it; ties by name. Two round trips. Raises ``StoreAway``."""
+        names: list[str] = []
+        key = f"{window.name}:{KINDS[kind]}"
+        for found in await self._asked([(prefix + key, "ZREVRANGE", 0, CANDIDATES - 1) for prefix in self._prefixes]):
+            names += (name.decode() for name in found)
+        return [Ranked(*one) for one in ranked(await self.trends(names), window, at_step)]
+
+    async def trends(self, names: Collection[str]) -> dict[str, Trend]:
+        """What is held of those of ``names`` of which anything is. Raises ``StoreAway``."""
+        answers = await self._asked([(f"{self._prefix(name)}i:{name}", "GET") for name in names])
+        return {name: trend_of(held) for name, held in zip(names, answers, strict=True) if held}
+
+    async def is_listed(self, name: str, window: Window) -> bool:
+        """Whether enough people turned to an item for it to stand in the lists of ``window``. Raises ``StoreAway``."""
+        (score,) = await self._asked([(f"{self._prefix(name)}{window.name}:{name[0]}", "ZSCORE", name)])
+        return score is not None
+
+    async def authors(self, trends: dict[str, Trend]) -> dict[str, list[int]]:
+        """Some authors of the posts with each tag or place: those whose posts people turned to. Raises
+        ``StoreAway``."""
+        asked = [(name, day) for name, trend in trends.items() for day in trend.people]
+        answers = await self._asked([(f"{self._prefix(name)}a:{name}:{day}", "ZRANGE", 0, -1) for name, day in asked])
+        found: dict[str, set[int]] = {name: set() for name in trends}
+        for (name, _), authors in zip(asked, answers, strict=True):
+            found[name].update(map(int, authors))
+        return {name: sorted(authors) for name, authors in found.items()}
+
+    async def fence(self, tp: TopicPartition) -> int:
+        """Up to which offset of ``tp`` everything is counted; -1 for nothing. Raises ``StoreAway``."""
+        async with self._reaching():
+            pipeline = self._redis.pipeline(transaction=False)
+            for prefix in self._prefixes:
+                pipeline.hget(prefix + "fences", f"{PASS}:{tp}")
+            answers = await pipeline.execute()
+        return min(int(stored.split()[0]) if stored else -1 for stored in answers)
+
+    def _prefix(self, name: str) -> str:
+        return self._prefixes[bucket_of_name(name, len(self._prefixes))]
+
+    async def _asked(self, questions: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """The answers to (key, command, arguments…), in one round trip, after which the buckets are still sound."""
+        if not questions:
+            return []
+        expected = self._watch.expected(range(len(self._prefixes))) if self._watch else {}
+        async with self._reaching():
+            pipeline = self._redis.pipeline(transaction=False)
+            for key, command, *arguments in questions:
+                pipeline.execute_command(command, key, *arguments)
+            for bucket in expected:
+                pipeline.hmget(self._prefixes[bucket] + "history", "born", "moves")
+            answers: list[Any] = await pipeline.execute()
+        if self._watch:
+            self._watch.confirm(expected, answers[len(questions) :])
+        return answers[: len(questions)]
+
+
+class Held(NamedTuple):
+    """All of an item: its trend, for each day who did what (a value, see streams/trending.py) and the sampled authors,
+    and its score in each window in which it stands in lists."""
+
+    trend: Trend
+    who: dict[int, dict[int, int]]
+    authors: dict[int, list[int]]
+    scores: dict[str, float]
+
+
+class TrendScan:
+    """Everything that one generation of the trends holds: for jobs that compare, never for requests."""
+
+    def __init__(self, redis: Redis, *, generation: int, buckets: int) -> None:
+        self._redis = redis
+        self._prefixes = [prefix_of(generation, bucket) for bucket in range(buckets)]
+
+    async def newest(self) -> dict[str, int]:
+        """Every item and its newest day. Raises ``StoreAway``."""
+        found: dict[str, int] = {}
+        for prefix in self._prefixes:
+            async with reaching_redis():
+                async for name, day in self._redis.zscan_iter(prefix + "newest", count=5000):
+                    found[name.decode()] = int(day)
+        return found
+
+    async def listed(self) -> set[tuple[str, str]]:
+        """(window, name) of every item in a list, whether or not anything else is held of it. Raises ``StoreAway``."""
+        found: set[tuple[str, str]] = set()
+        for prefix in self._prefixes:
+            for window in WINDOWS:
+                for letter in KINDS.values():
+                    async with reaching_redis():
+                        async for name, _ in self._redis.zscan_iter(f"{prefix}{window}:{letter}", count=5000):
+                            found.add((window, name.decode()))
+        return found
+
+    async def held(self, names: Collection[str]) -> AsyncIterator[tuple[str, Held]]:
+        """Those of ``names`` of which anything is held. Raises ``StoreAway``."""
+        rest = iter(names)
+        while some := list(islice(rest, _PIPELINED)):
+            async with reaching_redis():
+                pipeline = self._redis.pipeline(transaction=False)
+                for name in some:
+                    prefix = self._prefix(name)
+                    pipeline.get(f"{prefix}i:{name}")
+                    for window in WINDOWS:
+                        pipeline.zscore(f"{prefix}{window}:{name[0]}", name)
+                answers = iter(await pipeline.execute())
+                trends = {name: (next(answers), {window: next(answers) for window in WINDOWS}) for name in some}
+                known = {name: (trend_of(raw), scores) for name, (raw, scores) in trends.items() if raw}
+                pipeline = self._redis.pipeline(transaction=False)
+                for name, (trend, _) in known.items():
+                    for day in trend.people:
+                        pipeline.hgetall(f"{self._prefix(name)}w:{name}:{day}")
+                        pipeline.zrange(f"{self._prefix(name)}a:{name}:{day}", 0, -1)
+                answers = iter(await pipeline.execute())
+            for name, (trend, scores) in known.items():
+                who: dict[int, dict[int, int]] = {}
+                authors: dict[int, list[int]] = {}
+                for day in trend.people:
+                    who[day] = {int(person): int(value) for person, value in next(answers).items()}
+                    authors[day] = [int(author) for author in next(answers)]
+                standing = {window: value for window, value in scores.items() if value is not None}
+                yield name, Held(trend, who, authors, standing)
+
+    def _prefix(self, name: str) -> str:
+        return self._prefixes[bucket_of_name(name, len(self._prefixes))]
+
+
+def trend_of(held: bytes) -> Trend:
+    """What a bucket holds under ``i:NAME``."""
+    newest, *flat = _decode(held)
+    return Trend(newest, *(dict(zip(one[0::2], one[1::2], strict=True)) for one in flat))
+
+
+__all__ = ["CANDIDATES", "TRENDS", "Held", "Ranked", "TrendReader", "TrendScan", "trend_of"]
