@@ -34,6 +34,7 @@ from api.routers import (
     saves,
     sessions,
     stories,
+    trending,
 )
 from api.stores import Stores, open_stores
 from sinks.settings import Settings
@@ -43,7 +44,7 @@ _NEWS = (notifications, live, push)
 _STORIES = (stories, highlights)
 # Routes are tried in this order, at some microseconds each: what is read most comes first.
 ROUTERS = (
-    *(feed, *_PEOPLE, media, posts, likes, comments, saves, *_STORIES, activity),
+    *(feed, *_PEOPLE, media, posts, likes, comments, saves, *_STORIES, trending, activity),
     *(*_NEWS, files, registry, health),
 )
 _ABOUT = """

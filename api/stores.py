@@ -54,6 +54,8 @@ from sinks.story_views import StoryViewReader
 from sinks.throttles import Throttles
 from sinks.topics import Topics
 from sinks.transactions import Transactions
+from sinks.trending import TRENDS
+from sinks.trending_reader import TrendLists, TrendReader
 from sinks.usernames import Usernames
 from sinks.versions import Versions
 from sinks.web_push import Vapid
@@ -79,6 +81,8 @@ class Stores:
     feed_watch: FeedWatch
     counter_watch: FeedWatch
     tray_watch: FeedWatch
+    trend_watch: FeedWatch
+    trend_lists: TrendLists
     seen: Seen
     returning: Returning
     emails: Emails | None
@@ -99,6 +103,7 @@ class Stores:
     stories: StoryReader = field(init=False)
     story_views: StoryViewReader = field(init=False)
     story_tray: HomeFeedReader = field(init=False)
+    trending: TrendReader = field(init=False)
     fences: Fences = field(init=False)
     remembered: Remembered = field(init=False)
     usernames: Usernames
@@ -155,7 +160,10 @@ class Stores:
         self.story_views = StoryViewReader(self.cassandra, of["story_views"])
         number = of["story_tray"]
         self.story_tray = tray_reader(self.redis, self.settings, number, self.tray_watch.of(number))
-        self.fences = Fences(self.cassandra, self.home_feed, self.counters, of, self.story_tray)
+        number = of["trending"]
+        watch = self.trend_watch.of(number)
+        self.trending = TrendReader(self.redis, generation=number, buckets=buckets, watch=watch)
+        self.fences = Fences(self.cassandra, self.home_feed, self.counters, of, self.story_tray, self.trending)
         versions = Versions(self.cassandra, {view: of[view] for view in VIEWS})
         self.remembered = Remembered(versions, self.posts, self.accounts, self.relations, self.settings.partitions)
 
@@ -173,7 +181,7 @@ async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
         stack.push_async_callback(redis.aclose)
         passwords = Passwords()
         stack.callback(passwords.close)
-        watched = {view.name: view for view in (FEEDS, COUNTED, STORY_TRAYS)}
+        watched = {view.name: view for view in (FEEDS, COUNTED, STORY_TRAYS, TRENDS)}
         generations = AdoptedGenerations(settings, stored_in(cassandra, redis, watched, settings.buckets))
         await generations.start()
         stack.push_async_callback(generations.stop)
@@ -189,6 +197,9 @@ async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
         tray_watch = FeedWatch(redis, circuit, ends, buckets=buckets, view=STORY_TRAYS)
         tray_watch.of(generations["story_tray"])
         await stack.enter_async_context(tray_watch.watching())
+        trend_watch = FeedWatch(redis, circuit, ends, buckets=buckets, view=TRENDS)
+        trend_watch.of(generations["trending"])
+        await stack.enter_async_context(trend_watch.watching())
         returning = Returning(lambda generation: _sleepers(settings, redis, generation))
         await stack.enter_async_context(returning.at_work())
         outbox = Outbox(mailer)
@@ -210,6 +221,8 @@ async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
             feed_watch=watch,
             counter_watch=counter_watch,
             tray_watch=tray_watch,
+            trend_watch=trend_watch,
+            trend_lists=TrendLists(settings.trending_cache_seconds),
             seen=Seen(redis, buckets=settings.buckets, inactive_days=settings.inactive_days),
             returning=returning,
             emails=Emails(cassandra, settings.email_secret) if mailer else None,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Hashable, Mapping
 from typing import Any, Protocol, cast
 
 from jobs.replay_counters import CounterComparison
+from jobs.replay_trending import TrendComparison
 from jobs.replay_views import ReplayStores
 from jobs.verify_differences import Differences
 from sinks.cassandra import Cassandra
@@ -21,6 +22,7 @@ from sinks.view_tables import TABLES
 from streams.counters import COUNTERS
 from streams.home_feed import HOME_FEED
 from streams.story_tray import STORY_TRAY
+from streams.trending import TRENDING
 from streams.views import View
 
 _TOLD = 2000
@@ -46,6 +48,8 @@ def comparison_of(stores: ReplayStores, view: View[Any], was: int, new: int, liv
         return FeedComparison(stores, was, new, ToldStories(stores.cassandra, live["stories"]), TRAYS)
     if view is COUNTERS:
         return CounterComparison(stores, was, new)
+    if view is TRENDING:
+        return TrendComparison(stores, was, new)
     return TableComparison(stores, view, was, new)
 
 

@@ -24,6 +24,7 @@ from sinks.sink import Sink
 from sinks.story_tray import tray_sink
 from sinks.tables import TableSink, uncovered
 from sinks.topics import Topics
+from sinks.trending import TRENDS, TrendSink
 from streams.accounts import ACCOUNTS
 from streams.comments import COMMENTS
 from streams.counters import COUNTERS
@@ -37,15 +38,16 @@ from streams.saves import SAVES
 from streams.stories import STORIES
 from streams.story_tray import STORY_TRAY
 from streams.story_views import STORY_VIEWS
+from streams.trending import TRENDING
 from streams.user_posts import USER_POSTS
 from streams.views import Delete, Upsert, View
 
 _VIEWS: tuple[View[Any], ...] = (
     *(ACCOUNTS, FOLLOWS, POSTS, USER_POSTS, NOTIFICATIONS, LIKES, COMMENTS, SAVES, HOME_FEED, COUNTERS),
-    *(STORIES, STORY_VIEWS, STORY_TRAY),
+    *(STORIES, STORY_VIEWS, STORY_TRAY, TRENDING),
 )
 VIEWS: dict[str, View[Any]] = {view.name: view for view in _VIEWS}
-PREFIXES = {view.name: view.prefix for view in (FEEDS, COUNTED, STORY_TRAYS)}
+PREFIXES = {view.name: view.prefix for view in (FEEDS, COUNTED, STORY_TRAYS, TRENDS)}
 """Of views in Redis, what their keys begin with before the generation."""
 REDIS_SECONDS = 60.0
 
@@ -112,6 +114,9 @@ class ReplayStores:
             return CounterSink(self.redis, self.topic_ids, generation=generation, buckets=count)
         if view is STORY_TRAY:
             return tray_sink(self.redis, self.settings, self.topic_ids, generation)
+        if view is TRENDING:
+            least, count = self.settings.trending_least_people, self.settings.buckets
+            return TrendSink(self.redis, self.topic_ids, generation=generation, buckets=count, least_people=least)
         if view is not HOME_FEED:
             return TableSink(self.cassandra, view.name, generation, self.topic_ids)
         settings = self.settings
@@ -127,7 +132,7 @@ class ReplayStores:
 
     def building_sink(self, view: View[Any], generation: int) -> Sink[Any]:
         """The sink that builds a generation fastest before anybody reads it."""
-        if view in (COUNTERS, STORY_TRAY):
+        if view in (COUNTERS, STORY_TRAY, TRENDING):
             return self.live_sink(view, generation)
         return self.bulk_sink(view, generation) or UncoveredRows(self.cassandra, view.name, generation, self.topic_ids)
 

@@ -32,10 +32,11 @@ from jobs.verify_facts import FactFold
 from jobs.verify_facts import compare as compare_facts
 from jobs.verify_feeds import FeedComparison
 from jobs.verify_fold import Accounting, Fold, entailments, notices, publications, renderings, trays
-from jobs.verify_log import LogReader, Offsets, committed, wait_for
+from jobs.verify_log import LogReader, Offsets, Take, committed, wait_for
 from jobs.verify_moving import Touched, settled
 from jobs.verify_tables import TABLE_VIEWS
-from schemas.events import TOPICS, Event
+from jobs.verify_trending import TrendComparison
+from schemas.events import TOPICS
 from sinks.cassandra import Cassandra
 from sinks.clickhouse import ClickHouse
 from sinks.counters import CounterSink
@@ -54,6 +55,8 @@ from sinks.sink import Sink
 from sinks.story_tray import tray_reader, tray_sink
 from sinks.tables import TableSink
 from sinks.topics import Topics
+from sinks.trending import TrendSink
+from sinks.trending_reader import TrendScan
 from sinks.verifications import remember
 from streams.records import TopicPartition
 
@@ -71,6 +74,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "stories": ("stories",),
     "story_views": ("stories",),
     "story_tray": ("stories", "graph"),
+    "trending": ("engagement", "activity"),
     "facts": TOPICS,
 }
 """The topics of each view."""
@@ -254,7 +258,7 @@ class _Verification:
 
         return await wait_for(positions, ends, self._patience, self._left(self._task(f"waiting for {name}")))
 
-    async def _read(self, ends: Offsets, take: Callable[[Event, int], None]) -> None:
+    async def _read(self, ends: Offsets, take: Take) -> None:
         left = sum(max(end - self._reader.read.get(tp, -1), 0) for tp, end in ends.items())
         task = self._progress.add_task("reading the log", total=left)
 
@@ -287,6 +291,9 @@ class _Verification:
             scan = HomeFeedScan(self._redis, generation=generation, buckets=settings.buckets, feeds=TRAYS)
             reader = tray_reader(self._redis, settings, generation)
             return await FeedComparison(trays(self._fold), settings.tray_cap, moved).run(reader, scan, None)
+        if name == "trending":
+            comparing = TrendComparison(self._fold.trends, settings.trending_least_people, moved)
+            return await comparing.run(TrendScan(self._redis, generation=generation, buckets=settings.buckets))
         comparison = FeedComparison(self._fold, settings.feed_cap, moved)
         return await comparison.run(
             HomeFeedReader(self._redis, generation=generation, buckets=settings.buckets),
@@ -311,6 +318,9 @@ class _Verification:
             return CounterSink(self._redis, self._topic_ids, generation=generation, buckets=buckets)
         if name == "facts":
             return FactSink(self._clickhouse, generation, self._topic_ids)
+        if name == "trending":
+            least = self._settings.trending_least_people
+            return TrendSink(self._redis, self._topic_ids, generation=generation, buckets=buckets, least_people=least)
         return TableSink(self._cassandra, name, generation, self._topic_ids)
 
     def _generation(self, view: str) -> int:

@@ -14,6 +14,7 @@ from jobs.verify_engagement import Engagement
 from jobs.verify_graph import GRAPH, GraphFold
 from jobs.verify_notices import NoticeFold
 from jobs.verify_stories import Story, StoryFold
+from jobs.verify_trending import TrendFold
 from schemas.events import (
     AccountDeactivated,
     AccountErased,
@@ -131,14 +132,17 @@ class Fold:
     """What people did with posts besides liking them."""
     stories: StoryFold = field(default_factory=StoryFold)
     told: NoticeFold = field(default_factory=NoticeFold)
+    trends: TrendFold = field(default_factory=TrendFold)
     like_authors: dict[int, int] = field(default_factory=dict)
     """Post → its author, as likes say."""
     counts: Counter[str] = field(default_factory=Counter)
     """Records by the name of their event."""
 
-    def take(self, event: Event, offset: int = 0) -> None:
-        """Fold one event, which stands at ``offset``. Those with one key have to come in the order of the log."""
+    def take(self, event: Event, offset: int = 0, timestamp: int | None = None) -> None:
+        """Fold one event, which stands at ``offset`` and which the broker took at ``timestamp`` (its own time without).
+        Those with one key have to come in the order of the log."""
         self.counts[type(event).__name__] += 1
+        self.trends.take(event, event.at if timestamp is None else timestamp)
         self.told.take(event, offset)
         match event:
             case _ if isinstance(event, GRAPH):

@@ -16,6 +16,8 @@ from sinks.settings import Settings
 from streams.records import TopicPartition
 
 Offsets = Mapping[TopicPartition, int]
+Take = Callable[[Event, int, int], None]
+"""Hears an event, its offset, and the time in ms at which the broker took it."""
 """The last offset of each partition; -1 for none."""
 
 _STALLED_SECONDS = 30.0
@@ -49,7 +51,7 @@ class LogReader:
         """End the consumer."""
         self._consumer.close()
 
-    def read_to(self, ends: Offsets, take: Callable[[Event, int], None], moved: Callable[[int], None]) -> None:
+    def read_to(self, ends: Offsets, take: Take, moved: Callable[[int], None]) -> None:
         """Give every event up to ``ends``, and its offset, to ``take``, in the order of each partition; ``moved`` hears
         how many.
 
@@ -86,13 +88,13 @@ class LogReader:
             moved(len(messages))
         self._consumer.unassign()
 
-    def _take(self, tp: TopicPartition, offset: int, message: Message, take: Callable[[Event, int], None]) -> None:
+    def _take(self, tp: TopicPartition, offset: int, message: Message, take: Take) -> None:
         try:
             event = decode_record(tp.topic, message.key(), message.value())
         except Undecodable:
             self.undecodable += 1
         else:
-            take(event, offset)
+            take(event, offset, message.timestamp()[1])
             if self.witness is not None:
                 self.witness(tp, offset, message.timestamp()[1], event)
 

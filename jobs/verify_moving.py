@@ -11,23 +11,28 @@ from jobs.verify_differences import Differences
 from schemas.events import Event
 from schemas.ids import MIN_ID
 
+_TAGS = ("hashtags", "post_hashtags")
 MOVING = "moving"
 """The note that counts them."""
 
 
 class Touched:
-    """The ids of everything that events speak of."""
+    """The ids of everything that events speak of, and the hashtags and places, as trends name them."""
 
     def __init__(self) -> None:
         self._ids: set[int] = set()
+        self._names: set[object] = set()
 
-    def take(self, event: Event, offset: int) -> None:
+    def take(self, event: Event, offset: int, timestamp: int = 0) -> None:
         """Whatever ``event`` names is touched, its own id aside."""
         self._ids.update(_ids(msgspec.structs.astuple(event)[1:]))
+        self._names.update(f"t:{tag}" for field in _TAGS for tag in getattr(event, field, ()))
+        self._names.add(f"l:{getattr(event, 'place', '')}")
 
     def has(self, subject: Hashable) -> bool:
         """Whether ``subject`` is about something touched."""
-        return not self._ids.isdisjoint(_ids(subject))
+        named = isinstance(subject, tuple) and not self._names.isdisjoint(one for one in subject if one.__hash__)
+        return named or not self._ids.isdisjoint(_ids(subject))
 
 
 def settled(found: Differences, touched: Touched) -> Differences:

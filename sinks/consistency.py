@@ -21,6 +21,7 @@ from streams.saves import SAVES
 from streams.stories import STORIES
 from streams.story_tray import STORY_TRAY
 from streams.story_views import STORY_VIEWS
+from streams.trending import TRENDING
 from streams.user_posts import USER_POSTS
 
 Token = Mapping[TopicPartition, int]
@@ -28,7 +29,7 @@ Token = Mapping[TopicPartition, int]
 
 _VIEWS = (
     *(ACCOUNTS, FOLLOWS, POSTS, USER_POSTS, NOTIFICATIONS, LIKES, COMMENTS, SAVES, HOME_FEED, COUNTERS),
-    *(STORIES, STORY_VIEWS, STORY_TRAY),
+    *(STORIES, STORY_VIEWS, STORY_TRAY, TRENDING),
 )
 SOURCES = {view.name: frozenset(view.sources) for view in _VIEWS}
 LONGEST_TOKEN = 1024
@@ -67,7 +68,7 @@ class FeedFences(Protocol):
 
 
 class CounterFences(Protocol):
-    """What is asked of ``CounterReader`` here."""
+    """What is asked of ``CounterReader`` and ``TrendReader`` here."""
 
     async def fence(self, tp: TopicPartition) -> int:
         """The offset up to which every count is applied; -1 for nothing."""
@@ -121,16 +122,17 @@ class Fences(TableFences):
         counters: CounterFences,
         generations: Mapping[str, int] | None = None,
         story_tray: FeedFences | None = None,
+        trending: CounterFences | None = None,
     ) -> None:
         """``generations`` as in ``TableFences``."""
         super().__init__(cassandra, generations)
         self._feeds = {HOME_FEED.name: home_feed, STORY_TRAY.name: story_tray}
-        self._counters = counters
+        self._whole = {COUNTERS.name: counters, TRENDING.name: trending}
 
     async def fence(self, view: str, user_id: int, tp: TopicPartition) -> int:
         """See ``TableFences``."""
         if (feeds := self._feeds.get(view)) is not None:
             return await feeds.fence(user_id, tp)
-        if view == COUNTERS.name:
-            return await self._counters.fence(tp)
+        if (whole := self._whole.get(view)) is not None:
+            return await whole.fence(tp)
         return await super().fence(view, user_id, tp)

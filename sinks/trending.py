@@ -1,6 +1,6 @@
 """The sink of trends: one script call a bucket, which checks the fences, applies writes and moves them, atomically.
 
-Keys of bucket 5 of generation 1, all under ``tr1:{5}:`` (items live in buckets by a hash of their names, which are
+Keys of bucket 5 of generation 1, all under ``td1:{5}:`` (items live in buckets by a hash of their names, which are
 ``p:POST``, ``t:HASHTAG`` and ``l:PLACE``): ``i:NAME`` newest day, counts by step of both windows, and people by day, as
 MessagePack · ``w:NAME:DAY`` who did what that day · ``a:NAME:DAY`` some authors of the posts with a tag or place ·
 ``1h:p``, ``24h:p`` and so on: items with enough people by their scores · ``newest`` items by their newest day, by which
@@ -22,7 +22,7 @@ from streams.records import Span, Spans, TopicPartition
 from streams.trending import TRENDING, Act, bucket_of_name
 
 PASS = "1"  # noqa: S105 (there is one pass)
-TRENDS = Watched(TRENDING.name, "tr", TRENDING.sources, (PASS,))
+TRENDS = Watched(TRENDING.name, "td", TRENDING.sources, (PASS,))
 """How gateways watch over the trends."""
 CALL_WRITES = 1000
 """Writes to one bucket after which a call is cut: some 10 ms of Redis."""

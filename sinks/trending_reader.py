@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
+import time
 from collections.abc import AsyncIterator, Collection, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
@@ -12,7 +15,7 @@ from sinks.home_feed_watch import GenerationWatch
 from sinks.redis import Redis, reaching_redis
 from sinks.trending import PASS, TRENDS, prefix_of
 from streams.records import TopicPartition
-from streams.trending import KINDS, bucket_of_name
+from streams.trending import KINDS, STEPS_A_DAY, bucket_of_name
 from streams.trending_scores import WINDOWS, Standing, Trend, Window, ranked
 
 CANDIDATES = 500
@@ -23,10 +26,12 @@ _decode = msgspec.msgpack.Decoder(tuple[int, list[int], list[int], list[int]]).d
 
 
 class Ranked(NamedTuple):
-    """An item in a list: its name, and how it stands."""
+    """An item in a list: its name, how it stands, and how many people turned to it on the days that the window keeps,
+    each counted once a day."""
 
     name: str
     standing: Standing
+    people: int
 
 
 class TrendReader:
@@ -47,7 +52,15 @@ class TrendReader:
         key = f"{window.name}:{KINDS[kind]}"
         for found in await self._asked([(prefix + key, "ZREVRANGE", 0, CANDIDATES - 1) for prefix in self._prefixes]):
             names += (name.decode() for name in found)
-        return [Ranked(*one) for one in ranked(await self.trends(names), window, at_step)]
+        trends, today = await self.trends(names), at_step // STEPS_A_DAY
+        return [
+            Ranked(
+                name,
+                standing,
+                sum(n for day, n in trends[name].people.items() if today - window.days < day <= today),
+            )
+            for name, standing in ranked(trends, window, at_step)
+        ]
 
     async def trends(self, names: Collection[str]) -> dict[str, Trend]:
         """What is held of those of ``names`` of which anything is. Raises ``StoreAway``."""
@@ -96,6 +109,29 @@ class TrendReader:
         if self._watch:
             self._watch.confirm(expected, answers[len(questions) :])
         return answers[: len(questions)]
+
+
+class TrendLists:
+    """Lists as they were ranked a moment ago, for one gateway: before any rule, so that everybody can be served from
+    them. One that is being ranked is waited for, and not ranked twice."""
+
+    def __init__(self, seconds: float, *, most: int = 64) -> None:
+        """Lists are ranked anew after ``seconds``; ``most`` are kept."""
+        self._seconds, self._most = seconds, most
+        self._lists: dict[tuple[int, str, str, int], tuple[float, asyncio.Task[list[Ranked]]]] = {}
+
+    async def ranked(self, reader: TrendReader, kind: str, window: Window, at_step: int) -> list[Ranked]:
+        """See ``TrendReader.ranked``. Raises ``StoreAway``."""
+        key = (reader.generation, kind, window.name, at_step)
+        now = time.monotonic()
+        made, task = self._lists.get(key, (-math.inf, None))
+        if task is None or now - made >= self._seconds or (task.done() and (task.cancelled() or task.exception())):
+            task = asyncio.create_task(reader.ranked(kind, window, at_step))
+            self._lists.pop(key, None)
+            self._lists[key] = (now, task)
+            while len(self._lists) > self._most:
+                del self._lists[next(iter(self._lists))]
+        return await asyncio.shield(task)
 
 
 class Held(NamedTuple):

@@ -28,8 +28,8 @@ KINDS = {POSTS: "p", HASHTAGS: "t", PLACES: "l"}
 STEP_MS = 300_000
 STEPS_A_DAY = 288
 SEEN, LIKED, COMMENTED, SAVED, SHARED = 1, 4, 8, 12, 16
-"""Weights: what costs a person more counts more. A save is made to come back, a share is shown to others, and speaks for
-an item more than a word below it; four looks make a like. Integers, so that sums are exact in any order."""
+"""Weights: what costs a person more counts more. A save is made to come back, a share is shown to others, and speaks
+for an item more than a word below it; four looks make a like. Integers, so that sums are exact in any order."""
 SEEN_MS = 1000
 """A post that was before somebody's eyes for less was scrolled past."""
 
@@ -38,7 +38,7 @@ Action = PostSeen | PostLiked | CommentAdded | PostSaved | PostShared
 
 class Act(NamedTuple):
     """``person`` turned to the item ``name`` on ``day`` (since 1970, UTC); ``value`` says how and when, see
-    ``value_of``. ``author`` is the post's: a hashtag or place is shown to those who may see somebody's posts with it."""
+    ``value_of``. ``author`` is the post's: a hashtag or place is shown to who may see somebody's posts with it."""
 
     mark: Mark
     name: str

@@ -4,14 +4,14 @@ An item holds, for each of two windows, how much weight fell into which step. Th
 
     log2 of the sum of n_k * 2^((k - newest) / 12), plus newest / 12        (12 steps to a half-life)
 
-which is log2 of a sum that decays *forward*: as time passes, the scores of all items fall alike, so a sorted set of them
-needs no sweep. Logarithms, since plain sums leave a double's range after 43 days at a half-life of an hour. Always from
-the same integers in the same order: equal counts give equal doubles.
+which is log2 of a sum that decays *forward*: as time passes, the scores of all items fall alike, so a sorted set of
+them needs no sweep. Logarithms, since plain sums leave a double's range after 43 days at a half-life of an hour. Always
+from the same integers in the same order: equal counts give equal doubles.
 
 **Forgetting.** An item keeps the days after its *own* newest day minus ``Window.days``: at least 24 half-lives of the
 hour's window, 7 of the day's (a weight of less than a hundredth). That is a function of its events alone, in whatever
-order they come. An item of which nothing came for twice ``KEPT_DAYS`` before the newest day that the view has seen, G, is
-removed, and what is as old is refused. Neither is ever missed: a reader who asks at G or later is shown only items with
+order they come. An item of which nothing came for twice ``KEPT_DAYS`` before the newest day that the view has seen, G,
+is removed, and what is as old is refused. Neither is ever missed: who asks at G or later is shown only items with
 something on a day after G - KEPT_DAYS, and of those only days after G - 2 * KEPT_DAYS. So removing and refusing may be
 late, or differ between buckets.
 """
@@ -77,7 +77,7 @@ def score(counts: Counts) -> float:
     """The forward-decayed score of ``counts``, which are not empty: comparable at any time with others of the same
     window."""
     newest = max(counts)
-    total = math.fsum(counts[k] * 2.0 ** ((k - newest) / HALF_LIFE_STEPS) for k in sorted(counts))
+    total = math.fsum(counts[k] * math.exp2((k - newest) / HALF_LIFE_STEPS) for k in sorted(counts))
     return math.log2(total) + newest / HALF_LIFE_STEPS
 
 
@@ -86,7 +86,7 @@ def decayed(counts: Counts, window: Window, at_step: int) -> float:
     came later, or lies out of the window's reach, does not count."""
     at = at_step // window.scale
     seen = sorted(k for k in counts if at - window.reach < k <= at)
-    return math.fsum(counts[k] * 2.0 ** ((k - at) / HALF_LIFE_STEPS) for k in seen)
+    return math.fsum(counts[k] * math.exp2((k - at) / HALF_LIFE_STEPS) for k in seen)
 
 
 def standing(trend: Trend, window: Window, at_step: int) -> Standing:
@@ -110,7 +110,7 @@ def standing(trend: Trend, window: Window, at_step: int) -> Standing:
 
 def _steady(window: Window) -> float:
     """How many steps' worth of a steady rate a decayed sum holds."""
-    return (1 - 2.0 ** (-window.reach / HALF_LIFE_STEPS)) / (1 - 2.0 ** (-1 / HALF_LIFE_STEPS))
+    return (1 - math.exp2(-window.reach / HALF_LIFE_STEPS)) / (1 - math.exp2(-1 / HALF_LIFE_STEPS))
 
 
 def is_over(trend: Trend, at_step: int) -> bool:
@@ -120,9 +120,6 @@ def is_over(trend: Trend, at_step: int) -> bool:
 
 def ranked(trends: Mapping[str, Trend], window: Window, at_step: int) -> list[tuple[str, Standing]]:
     """The items that stand at ``at_step``, by how far they are above what is usual for them; ties by name."""
-    found = (
-        (name, standing(trend, window, at_step)) for name, trend in trends.items() if not is_over(trend, at_step)
-    )
+    found = ((name, standing(trend, window, at_step)) for name, trend in trends.items() if not is_over(trend, at_step))
     moving = [(name, one) for name, one in found if (one.hour if window is HOUR else one.day) > 0]
     return sorted(moving, key=lambda pair: (-pair[1].corrected, pair[0]))
-

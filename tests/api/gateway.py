@@ -33,6 +33,7 @@ from sinks.story_tray import tray_sink
 from sinks.tables import TableSink
 from sinks.topics import Topics
 from sinks.transactions import Transactions
+from sinks.trending import TrendSink
 from streams.accounts import ACCOUNTS
 from streams.comments import COMMENTS
 from streams.counters import COUNTERS
@@ -47,6 +48,7 @@ from streams.saves import SAVES
 from streams.stories import STORIES
 from streams.story_tray import STORY_TRAY
 from streams.story_views import STORY_VIEWS
+from streams.trending import TRENDING
 from streams.user_posts import USER_POSTS
 from streams.views import View
 from tests.agents.workers import until
@@ -54,7 +56,7 @@ from tests.agents.workers import until
 VIEWS: tuple[View[Any], ...] = (
     *(ACCOUNTS, FOLLOWS, POSTS, USER_POSTS, NOTIFICATIONS),
     *(LIKES, COMMENTS, SAVES, HOME_FEED, COUNTERS),
-    *(STORIES, STORY_VIEWS, STORY_TRAY),
+    *(STORIES, STORY_VIEWS, STORY_TRAY, TRENDING),
 )
 PASSWORD = "correct horse battery"
 _numbers = itertools.count(int(time.time() * 1000))
@@ -218,7 +220,7 @@ class Gateway:
     async def rebuild(self, part: float = 1.0) -> None:
         """Apply ``part`` of the log to the views in Redis once more, from its beginning, as agents do after a loss."""
         records = sorted(self.listener.records[: self._applied], key=lambda record: (record.tp, record.offset))
-        for view in (HOME_FEED, COUNTERS, STORY_TRAY):
+        for view in (HOME_FEED, COUNTERS, STORY_TRAY, TRENDING):
             own = [record for record in records if record.tp.topic in view.sources]
             own = own[: int(len(own) * part)]
             spans = {record.tp: Span(-1, record.offset) for record in own}
@@ -243,6 +245,8 @@ class Gateway:
             threshold = self.settings.pull_threshold
             self._sinks["home_feed"] = HomeFeedSink(buckets, ids, count=count, pull_threshold=threshold)
             self._sinks["counters"] = CounterSink(self.stores.redis, ids, generation=1, buckets=count)
+            least = self.settings.trending_least_people
+            self._sinks["trending"] = TrendSink(self.stores.redis, ids, generation=1, buckets=count, least_people=least)
         return self._sinks[view]
 
 

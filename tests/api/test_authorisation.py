@@ -7,15 +7,17 @@ reaches a view before the end, so that each route meets the same world.
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
 from fastapi.routing import APIRoute
 
 from api.app import ROUTERS
-from schemas.events import RoleChanged
+from schemas.events import PostLiked, RoleChanged
 from streams.accounts import ROLES
 from tests.api.gateway import PASSWORD, Gateway, Person
+from tests.api.test_trending import trends_are_whole
 from tests.sinks.push_services import Device
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -127,6 +129,12 @@ ROUTES: dict[str, str] = {
     "DELETE /api/v1/me/highlights/{highlight_id}/stories/{story_id}": "her alone, who is told of nobody else",
     "GET /api/v1/users/{user}/highlights": "who sees what she posts",
     "GET /api/v1/users/{user}/highlights/{highlight_id}/stories": "who sees what she posts",
+    "GET /api/v1/trending/posts": "anybody",
+    "GET /api/v1/trending/hashtags": "anybody",
+    "GET /api/v1/trending/places": "anybody",
+    "GET /api/v1/trending/posts/{post_id}/explain": "who opens her posts",
+    "GET /api/v1/trending/hashtags/{hashtag}/explain": "who opens her posts",
+    "GET /api/v1/trending/places/{place:path}/explain": "who opens her posts",
     "GET /api/v1/live": "an account",
     "GET /api/v1/push-key": "anybody",
     "GET /api/v1/me/push-subscriptions": "an account",
@@ -223,8 +231,14 @@ async def world(gateway: Gateway) -> tuple[dict[str, Person], dict[str, str]]:
     highlight = await gateway.client.post("/api/v1/me/highlights", json={"name": "mine"}, headers=owner.headers)
     await gateway.client.put("/api/v1/me/privacy", json={"private": True}, headers=owner.headers)
     await gateway.client.put(f"/api/v1/users/{blocked.id}/block", headers=owner.headers)
+    about: dict[str, Any] = {"post_id": int(post_id), "author_id": int(owner.id), "at": int(time.time() * 1000)}
+    about |= {"hashtags": [f"hers{owner.id}"], "place": f"Hers/{owner.id}"}
+    await gateway.say(PostLiked(event_id=int(post_id), actor_id=int(follower.id), **about))
     await gateway.catch_up()
+    await trends_are_whole(gateway)
     ids = {
+        "hashtag": f"hers{owner.id}",
+        "place:path": f"Hers/{owner.id}",
         "user": owner.id,
         "username": owner.username,
         "post_id": post_id,

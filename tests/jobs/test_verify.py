@@ -48,6 +48,8 @@ from sinks.settings import Settings
 from sinks.story_tray import tray_sink
 from sinks.tables import TableSink
 from sinks.topics import Topics
+from sinks.trending import TrendSink
+from sinks.trending import prefix_of as trend_prefix
 from streams.accounts import ACCOUNTS
 from streams.buckets import bucket_of
 from streams.comments import COMMENTS
@@ -65,6 +67,7 @@ from streams.saves import SAVES
 from streams.stories import STORIES
 from streams.story_tray import STORY_TRAY
 from streams.story_views import STORY_VIEWS
+from streams.trending import TRENDING, bucket_of_name
 from streams.user_posts import USER_POSTS
 from streams.views import View
 from tests.jobs.story_history import told
@@ -152,10 +155,13 @@ async def apply_all(settings: Settings, cassandra: Cassandra, client: redis.asyn
     feeds = HomeFeedSink(buckets, ids, count=settings.buckets, pull_threshold=settings.pull_threshold)
     counters = CounterSink(client, ids, generation=1, buckets=settings.buckets)
     trays = tray_sink(client, settings, ids, 1)
+    least = settings.trending_least_people
+    trends = TrendSink(client, ids, generation=1, buckets=settings.buckets, least_people=least)
     in_redis: dict[str, Any] = {HOME_FEED.name: feeds, COUNTERS.name: counters, STORY_TRAY.name: trays}
+    in_redis[TRENDING.name] = trends
     views: list[View[Any]] = [
         *(ACCOUNTS, FOLLOWS, POSTS, USER_POSTS, NOTIFICATIONS, LIKES, COMMENTS, SAVES, HOME_FEED, COUNTERS),
-        *(STORIES, STORY_VIEWS, STORY_TRAY),
+        *(STORIES, STORY_VIEWS, STORY_TRAY, TRENDING),
     ]
     for view in views:
         mine = [record for record in records if record.tp.topic in view.sources]
@@ -411,6 +417,35 @@ async def with_an_empty_tray(scene: Scene) -> str:
     return f"feed of {PEOPLE[0]}: post "
 
 
+def trend(scene: Scene, key: str, post: int, last: str) -> str:
+    prefix = trend_prefix(1, bucket_of_name(f"p:{post}", scene.settings.buckets))
+    return f"{prefix}{key}:p:{post}{last}" if last else f"{prefix}{key}"
+
+
+async def without_one_who_turned_to_it(scene: Scene) -> str:
+    post = POSTS_OF[PEOPLE[0]][0]
+    await scene.redis.hdel(trend(scene, "w", post, f":{AT // 86_400_000}"), str(PEOPLE[1]))
+    return f"p:{post}: who did what on the days [{AT // 86_400_000}] is not what the log says"
+
+
+async def with_a_trend_that_is_not_listed(scene: Scene) -> str:
+    post = POSTS_OF[PEOPLE[0]][2]
+    await scene.redis.zrem(trend(scene, "1h:p", post, ""), f"p:{post}")
+    return f"p:{post} does not stand in the list of 1h, with 3 people"
+
+
+async def with_another_score(scene: Scene) -> str:
+    post = POSTS_OF[PEOPLE[0]][3]
+    await scene.redis.zincrby(trend(scene, "24h:p", post, ""), 1, f"p:{post}")
+    return f"p:{post}: its score of 24h is "
+
+
+async def without_a_trend(scene: Scene) -> str:
+    post = POSTS_OF[PEOPLE[0]][4]
+    await scene.redis.zrem(trend(scene, "newest", post, ""), f"p:{post}")
+    return f"p:{post} is missing"
+
+
 PLANTS: list[tuple[str, Callable[[Scene], Awaitable[str]]]] = [
     ("home_feed", without_a_post),
     ("home_feed", with_a_ghost),
@@ -437,6 +472,10 @@ PLANTS: list[tuple[str, Callable[[Scene], Awaitable[str]]]] = [
     ("counters", with_one_in_a_wrong_shard),
     ("counters", with_likes_of_a_deleted_post),
     ("counters", with_a_post_that_is_not_gone),
+    ("trending", without_one_who_turned_to_it),
+    ("trending", with_a_trend_that_is_not_listed),
+    ("trending", with_another_score),
+    ("trending", without_a_trend),
 ]
 
 

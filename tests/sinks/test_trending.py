@@ -99,15 +99,13 @@ async def test_what_is_over_leaves_redis(world: World) -> None:
     for n in range(12):
         await world.apply([act(1001 + n, "l:Oslo", n, 20 + 2 * KEPT_DAYS)])
     assert set(await world.scan.newest()) == {"l:Oslo"}
-    left = {key.rpartition(b"}:")[2] async for key in world.redis.scan_iter(match="tr1:*")}
+    left = {key.rpartition(b"}:")[2] async for key in world.redis.scan_iter(match="td1:*")}
     assert {key.split(b":")[0] for key in left} == {b"fences", b"history", b"newest", b"i", b"w", b"a", b"1h", b"24h"}
     assert all(b"Oslo" in key for key in left if key[:2] in (b"i:", b"w:", b"a:"))
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_a_random_history_equals_the_model(
-    world: World, seed: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_random_history_equals_the_model(world: World, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Days that jump, late events, heavier actions, redelivered batches; at every moment as in memory."""
     monkeypatch.setattr(trending, "CALL_WRITES", 17)
     chance, model = random.Random(seed), MemoryTrends(LEAST)
