@@ -16,11 +16,13 @@ from sinks.redis import Redis, reaching_redis
 from sinks.trending import PASS, TRENDS, prefix_of
 from streams.records import TopicPartition
 from streams.trending import KINDS, STEPS_A_DAY, bucket_of_name
-from streams.trending_scores import WINDOWS, Standing, Trend, Window, ranked
+from streams.trending_scores import WINDOWS, Standing, Trend, Window, most, ranked
 
+LISTED = 500
+"""Items of a list; what is further down nobody turns the pages for."""
 CANDIDATES = 500
-"""Looked at of each bucket, by decayed score. What is far down there is far down after the correction, too, which only
-takes away."""
+"""Asked of each bucket, by decayed score."""
+_AT_ONCE = 500
 _PIPELINED = 1000
 _decode = msgspec.msgpack.Decoder(tuple[int, list[int], list[int], list[int]]).decode
 
@@ -46,21 +48,27 @@ class TrendReader:
         self._prefixes = [prefix_of(generation, bucket) for bucket in range(buckets)]
 
     async def ranked(self, kind: str, window: Window, at_step: int) -> list[Ranked]:
-        """The items of ``kind`` that trend at ``at_step`` (of five minutes, since 1970), first the one that is furthest
-        above what is usual for it; ties by name. Two round trips. Raises ``StoreAway``."""
-        names: list[str] = []
+        """The items of ``kind`` that trend at ``at_step`` (of five minutes, since 1970), ``LISTED`` at most, first the
+        one that is furthest above what is usual for it; ties by name. Raises ``StoreAway``.
+
+        Looked at in the order of their decayed sums, until not even an item of which nothing is expected could come in.
+        """
         key = f"{window.name}:{KINDS[kind]}"
-        for found in await self._asked([(prefix + key, "ZREVRANGE", 0, CANDIDATES - 1) for prefix in self._prefixes]):
-            names += (name.decode() for name in found)
-        trends, today = await self.trends(names), at_step // STEPS_A_DAY
-        return [
-            Ranked(
-                name,
-                standing,
-                sum(n for day, n in trends[name].people.items() if today - window.days < day <= today),
-            )
-            for name, standing in ranked(trends, window, at_step)
+        asked = [(prefix + key, "ZREVRANGE", 0, CANDIDATES - 1, "WITHSCORES") for prefix in self._prefixes]
+        candidates = [
+            (float(score), name.decode())
+            for flat in await self._asked(asked)
+            for name, score in zip(flat[0::2], flat[1::2], strict=True)
         ]
+        candidates.sort(key=lambda one: (-one[0], one[1]))
+        best: list[Ranked] = []
+        for start in range(0, len(candidates), _AT_ONCE):
+            if len(best) == LISTED and most(candidates[start][0], window, at_step) < best[-1].standing.corrected:
+                break
+            trends = await self.trends([name for _, name in candidates[start : start + _AT_ONCE]])
+            best += _with_people(trends, window, at_step)
+            best = sorted(best, key=lambda one: (-one.standing.corrected, one.name))[:LISTED]
+        return best
 
     async def trends(self, names: Collection[str]) -> dict[str, Trend]:
         """What is held of those of ``names`` of which anything is. Raises ``StoreAway``."""
@@ -109,6 +117,14 @@ class TrendReader:
         if self._watch:
             self._watch.confirm(expected, answers[len(questions) :])
         return answers[: len(questions)]
+
+
+def _with_people(trends: dict[str, Trend], window: Window, at_step: int) -> list[Ranked]:
+    today = at_step // STEPS_A_DAY
+    return [
+        Ranked(name, one, sum(n for day, n in trends[name].people.items() if today - window.days < day <= today))
+        for name, one in ranked(trends, window, at_step)
+    ]
 
 
 class TrendLists:
@@ -210,4 +226,4 @@ def trend_of(held: bytes) -> Trend:
     return Trend(newest, *(dict(zip(one[0::2], one[1::2], strict=True)) for one in flat))
 
 
-__all__ = ["CANDIDATES", "TRENDS", "Held", "Ranked", "TrendReader", "TrendScan", "trend_of"]
+__all__ = ["CANDIDATES", "LISTED", "TRENDS", "Held", "Ranked", "TrendReader", "TrendScan", "trend_of"]

@@ -113,6 +113,11 @@ def _steady(window: Window) -> float:
     return (1 - math.exp2(-window.reach / HALF_LIFE_STEPS)) / (1 - math.exp2(-1 / HALF_LIFE_STEPS))
 
 
+def most(score: float, window: Window, at_step: int) -> float:
+    """What an item with this forward-decayed ``score`` can be ranked by at most, were nothing expected of it."""
+    return math.exp2(score - (at_step // window.scale) / HALF_LIFE_STEPS) / math.sqrt(STRANGERS)
+
+
 def is_over(trend: Trend, at_step: int) -> bool:
     """Whether nothing of an item is in reach at ``at_step``: it stands in no list."""
     return trend.newest <= at_step // STEPS_A_DAY - KEPT_DAYS
