@@ -35,6 +35,7 @@ TAGS = {
     "saves": "Saved posts, collections, and sharing.",
     "feed": "The home feed.",
     "stories": "Stories, trays of them, and highlights.",
+    "trending": "What people turn to now more than is usual: posts, hashtags and places.",
     "notifications": "What others did that concerns one, as a list and live.",
     "activity": "What one has seen.",
     "files": "Pictures, where no CDN is in front.",
