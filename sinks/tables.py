@@ -24,8 +24,8 @@ BATCH_ROWS = 100
 BATCH_BYTES = 32 * 1024
 """Cassandra as it is shipped refuses batches above 50 KiB."""
 
-LONGEST_TTL = 20 * 365 * 86_400
-"""Seconds; Cassandra refuses more."""
+LONGEST_TTL = 400 * 86_400
+"""Seconds. Nothing here is meant to last so long; a Cassandra of older sstables refuses what ends after 2038."""
 
 READ_FENCES = (
     "SELECT partition, topic_id, applied_offset FROM fences WHERE view_name = ? AND generation = ? AND topic = ?"
@@ -135,7 +135,7 @@ def statement(write: Upsert | Delete, generation: int, now: int) -> Statement:
     values = (*key, *write.columns.values(), timestamp(write.mark.offset))
     if not ends:
         return cql, values
-    # Rounded up: Cassandra never lets a row go before its end. An event from the far future is kept for 20 years.
+    # Rounded up: Cassandra never lets a row go before its end. What is from the far future is kept for no longer.
     return cql, (*values, min(-(-(write.columns["expires_at"] - now) // 1000), LONGEST_TTL))
 
 
