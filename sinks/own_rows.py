@@ -20,6 +20,10 @@ OWN: Mapping[str, tuple[str, str]] = {
     "comments": ("comments", "user_id"),
     "saves": ("saves", "user_id"),
     "collections": ("collections", "owner_id"),
+    "stories": ("user_stories", "author_id"),
+    "highlights": ("highlights", "author_id"),
+    "highlight_stories": ("highlight_stories", "author_id"),
+    "stories_seen": ("stories_seen", "viewer_id"),
     "notifications": ("notification_groups", "recipient_id"),
     "notification_preferences": ("notification_preferences", "recipient_id"),
 }

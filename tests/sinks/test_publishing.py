@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 import msgspec
 import pytest
 
-from schemas.events import Event, PostPublished, PostRejected, RenderedMedia, Rendition
+from schemas.events import Event, PostPublished, PostRejected, RenderedMedia, Rendition, Sticker
 from schemas.ids import MIN_ID
 from sinks.cassandra import Cassandra
 from sinks.emitter import Commits, MemoryCommits
@@ -18,13 +18,13 @@ from sinks.publishing import PublisherSink, PublishingMemory, RememberedCommits
 from sinks.settings import Settings
 from sinks.tables import TableSink
 from streams.causes import Cause
-from streams.publishing import Memory, Post, Removed, Seen, Settled, Submitted, project
+from streams.publishing import Memory, Post, Removed, Seen, Settled, Submitted, Trimmings, project
 from streams.records import Record, Span, TopicPartition
 from streams.rendering import Refusal
 from streams.views import Mark
 from tests.sinks.emitter_world import Broker, FailingCommits, Log, spans_of
 from tests.streams.publishing_memory import MemoryInMemory
-from tests.streams.test_publishing import MEDIA, POSTS, deleted, ready, records, rejected, submitted
+from tests.streams.test_publishing import MEDIA, POSTS, STORIES, deleted, ready, records, rejected, submitted
 
 TOPIC_IDS = {"posts": "posts-1", "media": "media-1"}
 PICTURE = RenderedMedia(
@@ -67,6 +67,13 @@ async def test_memory_knows_media_that_no_post_wants_and_posts_without_media(mem
     await memory.store([Settled(cause(MEDIA, 0), 11, PICTURE), Submitted(cause(POSTS, 0), Post(4, 1, (12,)))])
     assert list(await memory.wanting([11])) == []
     assert await memory.outcomes([11, 12]) == {11: PICTURE}
+
+
+async def test_memory_keeps_what_makes_a_story(memory: Memory) -> None:
+    trimmings = Trimmings((Sticker(kind="text", x=1, y=2, turn=-3, size=900, content=b"\x00\xff"),), "catalogue:1")
+    story, bare = Post(5, 1, (11,), story=trimmings), Post(6, 1, (11,), story=Trimmings())
+    await memory.store([Submitted(cause(STORIES, 0), story), Submitted(cause(STORIES, 1), bare)])
+    assert sorted((await memory.wanting([11])), key=lambda one: one[1].post_id) == [(11, story), (11, bare)]
 
 
 @pytest.mark.parametrize("rendered_at", [0, 3])

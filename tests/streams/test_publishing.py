@@ -7,6 +7,7 @@ from collections.abc import Collection, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,6 +22,11 @@ from schemas.events import (
     PostSubmitted,
     RenditionsReady,
     Source,
+    Sticker,
+    StoryDeleted,
+    StoryPublished,
+    StoryRejected,
+    StorySubmitted,
     UploadCompleted,
 )
 from schemas.ids import MAX_ID, MIN_ID, made_at
@@ -33,6 +39,7 @@ from tests.streams.publishing_memory import MemoryInMemory, Turn
 NOW = 1_780_000_000_000
 POSTS = TopicPartition("posts", 0)
 MEDIA = TopicPartition("media", 0)
+STORIES = TopicPartition("stories", 0)
 
 
 def submitted(post_id: int, media_ids: Sequence[int]) -> PostSubmitted:
@@ -161,6 +168,29 @@ def test_all_other_events_are_passed_over() -> None:
     ]
     assert project(others) == []
     assert PUBLISHER.sources == ("posts", "media", "stories")
+
+
+def test_a_story_waits_for_its_picture_as_a_post_does_and_keeps_its_trimmings() -> None:
+    said: dict[str, Any] = {"event_id": 1, "at": 1, "actor_id": 9, "trace_id": "trace", "author_id": 9}
+    sticker = Sticker(kind="text", x=1, y=2, content=b"c")
+    story = StorySubmitted(**said, story_id=5, media_id=11, stickers=[sticker], music="m")
+    memory = MemoryInMemory()
+    assert joined(memory, records(STORIES, [story])) == []
+    joined(memory, records(POSTS, [submitted(4, [11])]))
+    post, published = joined(memory, records(MEDIA, [ready(11)], first=7))
+    assert isinstance(post, PostPublished) and isinstance(published, StoryPublished)
+    assert (published.story_id, published.author_id, published.actor_id, published.at) == (5, 9, 9, NOW + 7)
+    assert (published.media, published.stickers, published.music) == (picture(11, 11), [sticker], "m")
+    assert published.source == Source(topic="media", partition=0, offset=7, n=1)
+    # The other way round; refused; deleted before it was ever seen.
+    (again,) = joined(memory, records(STORIES, [msgspec.structs.replace(story, story_id=6)], first=1))
+    assert isinstance(again, StoryPublished) and again.trace_id == "trace"
+    joined(memory, records(MEDIA, [rejected(12)]))
+    (refused,) = joined(memory, records(STORIES, [msgspec.structs.replace(story, story_id=7, media_id=12)], first=2))
+    assert isinstance(refused, StoryRejected)
+    assert (refused.story_id, refused.media_id, refused.code) == (7, 12, "undecodable")
+    joined(memory, records(STORIES, [StoryDeleted(**said, story_id=8)], first=3))
+    assert joined(memory, records(STORIES, [msgspec.structs.replace(story, story_id=8)], first=4)) == []
 
 
 def test_ids_are_snowflakes_of_the_cause() -> None:
