@@ -26,7 +26,7 @@ cli_views.register(app)
 app.add_typer(cli_dlq.dlq, name="dlq")
 app.add_typer(cli_accounts.accounts, name="accounts")
 
-BENCHES = ("fanout", "pipeline", "media", "freshness", "replay", "counters", "live", "feed-read")
+BENCHES = ("fanout", "pipeline", "media", "freshness", "replay", "counters", "live", "feed-read", "trending")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done and do nothing.")]
@@ -244,6 +244,8 @@ def bench(
     name: Annotated[str, typer.Argument(help=", ".join(BENCHES))],
     as_json: AsJson = False,
     event: Annotated[str, typer.Option(help="post or like: which events go through the pipeline.")] = "post",
+    log: Annotated[Path | None, typer.Option(help="Of trending: what to replay, userA userB time RT|MT|RE.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Of trending: draw the burst into this SVG file.")] = None,
 ) -> None:
     """Measure one figure beside its yardstick, in the same run; each is ``run`` of a module ``jobs/bench_NAME.py``."""
     from importlib import import_module
@@ -254,12 +256,19 @@ def bench(
         _fail(f"there is no bench {name}; there are {', '.join(BENCHES)}")
     if event not in ("post", "like") or (event == "like" and name != "pipeline"):
         _fail("--event is post or like, and goes with the bench pipeline")
+    if (log or plot) and name != "trending":
+        _fail("--log and --plot go with the bench trending")
+    given = {"log": log, "plot": plot} if name == "trending" else {}
     try:
         report: dict[str, Any] = import_module(
             f"jobs.bench_{name.replace('-', '_')}{'_likes' if event == 'like' else ''}"
-        ).run()
+        ).run(**given)
     except StoreAway as error:
         _fail(f"{error}: `shutterlog up --services-only` starts what a bench needs")
+    except (OSError, ValueError) as error:
+        if name != "trending":
+            raise
+        _fail(str(error))
     if as_json:
         typer.echo(json.dumps(report))
     else:
