@@ -24,8 +24,6 @@ from jobs.world_doings import doings
 from schemas.codec import encode
 from sinks.settings import Settings
 
-KILL_SHARE = 2 / 3
-"""Of the kills, those that fall into the time in which events are written; the others find the agents catching up."""
 API_PEOPLE = 300
 """Argon2 takes 0.1 s for each person."""
 
@@ -73,7 +71,7 @@ def simulate(settings: Settings, wishes: Wishes, *, quiet: bool = False, dry_run
         killer = Killer(settings, wishes.kills, wishes.plan.seed, tell) if wishes.kills else None
         rate = wishes.rate
         if killer is not None and not rate:
-            rate = wishes.plan.events / (killer.seconds * KILL_SHARE)
+            rate = wishes.plan.events / killer.seconds
         simulation = LogSimulation(settings, world, moved, killer, rate)
         asyncio.run(simulation.run())
     report = {"via": "log", **_counts(simulation.counts), "seconds": round(time.monotonic() - began, 3)}

@@ -16,6 +16,9 @@ from jobs.services.supervisor import Supervisor
 from sinks.settings import Settings
 
 GAP_SECONDS = (0.5, 2.5)
+KILL_SHARE = 2 / 3
+"""Of the kills, those that fall into the time in which events are written; the others find the agents catching up."""
+_LOOK_SECONDS = 0.05
 _PATIENCE_SECONDS = 60.0
 
 
@@ -39,19 +42,24 @@ class Killer:
         self._supervisor = Supervisor(Home.at(settings.shutterlog_home))
         self._random = Random(seed)  # noqa: S311 - moments that can be had again, no secrets
         self.gaps = [self._random.uniform(*GAP_SECONDS) for _ in range(count)]
+        meanwhile = round(count * KILL_SHARE)
+        self.shares = [*sorted(self._random.random() for _ in range(meanwhile)), *[1.0] * (count - meanwhile)]
+        """How much of the events is written when each kill may come: a long run is killed all along."""
         self._tell = tell
         self.kills: list[Kill] = []
 
     @property
     def seconds(self) -> float:
-        """How long all kills take."""
-        return sum(self.gaps)
+        """How long events have to be written for all kills that fall into that time."""
+        return sum(self.gaps) * KILL_SHARE
 
-    async def run(self) -> None:
-        """Kill them all. Raises ``NoAgents`` when none comes back within a minute."""
+    async def run(self, written: Callable[[], float]) -> None:
+        """Kill them all, as ``written`` (0 to 1) goes on. Raises ``NoAgents`` when none comes back within a minute."""
         began = time.monotonic()
-        for gap in self.gaps:
+        for gap, share in zip(self.gaps, self.shares, strict=True):
             await asyncio.sleep(gap)
+            while written() < share:
+                await asyncio.sleep(_LOOK_SECONDS)
             slot, pid = await self._victim()
             os.kill(pid, signal.SIGKILL)
             self.kills.append(Kill(slot, pid, round(time.monotonic() - began, 2)))

@@ -54,6 +54,8 @@ class LogSimulation:
         self._store = ObjectStore.of(settings)
         self._producer: Producer
         self._rendered: list[tuple[Source, RenderedMedia]] = []
+        self._share = 0.0
+        """Of the world's events, what is written."""
         self.counts: Counter[str] = Counter()
         self.seconds: dict[str, float] = {}
 
@@ -143,9 +145,10 @@ class LogSimulation:
         return outcomes
 
     async def _doings(self) -> None:
-        killing = asyncio.create_task(self._killer.run()) if self._killer else None
+        killing = asyncio.create_task(self._killer.run(lambda: self._share)) if self._killer else None
         try:
             await self._write("events", doings(self._world), self._world.plan.events, self._rate)
+            self._share = 1.0
             if killing is not None:
                 self._moved("killing on", 0, 0)
                 await killing
@@ -166,6 +169,7 @@ class LogSimulation:
             events += sum(not isinstance(step, Reuse) for step in some)
             if phase == "events":
                 count(self.counts, some)
+                self._share = events / total
             self._moved(phase, events, total)
             if rate:
                 await asyncio.sleep(max(began + done / rate - time.monotonic(), 0))

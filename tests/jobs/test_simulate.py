@@ -76,6 +76,8 @@ async def test_kills_are_the_seed_s_and_need_agents(tmp_path: Path, monkeypatch:
     settings = Settings(shutterlog_home=tmp_path)
     killers = [Killer(settings, 20, seed, print) for seed in (1, 1, 2)]
     assert killers[0].gaps == killers[1].gaps != killers[2].gaps
+    assert killers[0].shares == killers[1].shares != killers[2].shares
+    assert killers[0].shares == sorted(killers[0].shares) and sum(share < 1 for share in killers[0].shares) == 13
     monkeypatch.setattr("jobs.simulate_kills._PATIENCE_SECONDS", 0.0)
     with pytest.raises(NoAgents):
-        await Killer(settings, 1, 1, print).run()
+        await Killer(settings, 1, 1, print).run(lambda: 1.0)
