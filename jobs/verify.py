@@ -31,9 +31,10 @@ from jobs.verify_differences import Differences
 from jobs.verify_facts import FactFold
 from jobs.verify_facts import compare as compare_facts
 from jobs.verify_feeds import FeedComparison
-from jobs.verify_fold import Accounting, Fold, entailments, notices, publications, renderings, trays
+from jobs.verify_fold import Fold
 from jobs.verify_log import LogReader, Offsets, Take, committed, wait_for
 from jobs.verify_moving import Touched, settled
+from jobs.verify_owed import Accounting, entailments, notices, publications, renderings, trays
 from jobs.verify_tables import TABLE_VIEWS
 from jobs.verify_trending import TrendComparison
 from schemas.events import TOPICS

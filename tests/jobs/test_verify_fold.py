@@ -7,7 +7,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.verify_fold import Fold, feed, publications, renderings
+from jobs.verify_fold import Fold, feed
+from jobs.verify_owed import publications, renderings
 from schemas.events import (
     AccountDeactivated,
     AccountErased,

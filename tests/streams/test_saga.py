@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.verify_fold import Fold, entailments
+from jobs.verify_fold import Fold
+from jobs.verify_owed import entailments
 from schemas.events import (
     Blocked,
     Event,
