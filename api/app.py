@@ -37,6 +37,7 @@ from api.routers import (
     trending,
 )
 from api.stores import Stores, open_stores
+from api.telling import Telling
 from sinks.settings import Settings
 
 _PEOPLE = (accounts, own_account, emails, sessions, graph, requests, blocks)
@@ -64,6 +65,7 @@ def create_app(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with opening(settings) as stores:
             app.state.stores = stores
+            app.state.telling = Telling(stores)
             yield
 
     app = FastAPI(

@@ -56,6 +56,12 @@ class Presenter:
         )
         return {user_id: person_of(user_id, accounts.get(user_id), keys) for user_id in met(facts, user_ids)}
 
+    async def let_through(self, user_ids: Collection[int]) -> dict[int, models.Person]:
+        """All of ``user_ids``, with empty names where the account is not known: for those of whom the rules said
+        elsewhere that whoever reads it may know of them."""
+        accounts, keys = await self._accounts(user_ids)
+        return {user_id: person_of(user_id, accounts.get(user_id), keys) for user_id in user_ids}
+
     async def blocked(self, viewer_id: int, user_ids: Collection[int]) -> dict[int, models.Person]:
         """Those of ``user_ids`` whom the viewer blocks, so that they can be unblocked. Who blocks back, or went away,
         is not there for them, and comes without a name."""

@@ -1,16 +1,55 @@
-"""Of whom and of what one person may be told now, by the rules: the activity tab, the live stream and push ask here.
+"""Of whom and of what people may be told now, by the rules: the activity tab, the live stream and push ask here.
 
 Nothing is remembered from one question to the next: whoever is blocked, muted or gone a moment later is not told of.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection
+from typing import NamedTuple
 
 from sinks.comments import CommentReader
-from sinks.posts import PostReader
+from sinks.posts import PostReader, PostRow
 from sinks.relations import RelationReader
-from streams.rules import may_notify, may_open
+from streams.rules import Facts, may_notify, may_open
+
+
+class Cause(NamedTuple):
+    """What somebody did, for one recipient; ``post`` and ``comment`` are those that it shows, 0 for none."""
+
+    recipient_id: int
+    actor_id: int
+    post: int = 0
+    comment: int = 0
+
+
+class RuledAudiences:
+    """Many recipients at once. Every method raises ``StoreAway``."""
+
+    def __init__(self, relations: RelationReader, posts: PostReader, comments: CommentReader) -> None:
+        self._relations, self._posts, self._comments = relations, posts, comments
+
+    async def told(self, causes: Collection[Cause]) -> set[Cause]:
+        """Those of ``causes`` that their recipients may be told of, in two round trips at most."""
+        rows, said = await asyncio.gather(
+            self._posts.by_ids({cause.post for cause in causes if cause.post}),
+            self._comments.standing({cause.comment for cause in causes if cause.comment}),
+        )
+        about: dict[int | None, set[int]] = {}
+        for cause in causes:
+            people = about.setdefault(cause.recipient_id, set())
+            people.add(cause.actor_id)
+            if cause.post in rows:
+                people.add(rows[cause.post].author_id)
+        facts = await self._relations.facts_of(about)
+        return {
+            cause
+            for cause in causes
+            if _welcome(facts[cause.recipient_id], cause.actor_id)
+            and (not cause.post or _open(rows.get(cause.post), facts[cause.recipient_id]))
+            and (not cause.comment or cause.comment in said)
+        }
 
 
 class RuledAudience:
@@ -25,7 +64,7 @@ class RuledAudience:
     async def unwelcome(self, actors: Collection[int]) -> set[int]:
         """Those of ``actors`` of whom this person is told nothing."""
         facts = await self._relations.facts(self._recipient_id, actors)
-        return {actor for actor in actors if actor != self._recipient_id and not may_notify(facts, actor)}
+        return {actor for actor in actors if not _welcome(facts, actor)}
 
     async def standing_comments(self, comment_ids: Collection[int]) -> set[int]:
         """Those of ``comment_ids`` that were not deleted, nor the comment that they reply to."""
@@ -39,4 +78,12 @@ class RuledAudience:
         """Those of ``post_ids`` that this person may open."""
         rows = await self._posts.by_ids(post_ids)
         facts = await self._relations.facts(self._recipient_id, {row.author_id for row in rows.values()})
-        return {post_id for post_id, row in rows.items() if may_open(row, facts)}
+        return {post_id for post_id, row in rows.items() if _open(row, facts)}
+
+
+def _welcome(facts: Facts, actor_id: int) -> bool:
+    return actor_id == facts.viewer_id or may_notify(facts, actor_id)
+
+
+def _open(row: PostRow | None, facts: Facts) -> bool:
+    return row is not None and may_open(row, facts)

@@ -165,7 +165,9 @@ async def together(calls: Iterable[Any]) -> list[Any]:
     return answers
 
 
-async def in_chunks(cassandra: Cassandra, cql: str, keys: Collection[int], *params: object) -> list[Row]:
+async def in_chunks(
+    cassandra: Cassandra, cql: str, keys: Collection[int] | Collection[str], *params: object
+) -> list[Row]:
     """All rows of ``cql``: its first hole is an ``IN ?`` over the partition keys ``keys``, ``params`` fill the others.
 
     One round trip for up to ``KEYS_IN`` keys, concurrent ones for more. No order between rows of different keys.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
@@ -11,6 +10,8 @@ from sinks.view_tables import table_name
 
 _SPARE = 10
 """Rows looked at beyond what is wanted, since some may be deleted."""
+_PLACES = 50
+"""Comments looked for in one statement: each under the posts of all of them."""
 
 
 class CommentRow(NamedTuple):
@@ -46,6 +47,10 @@ class CommentReader:
         self._newest = f"{of_parent} AND comment_id < ? ORDER BY parent_id DESC, comment_id DESC LIMIT ?"
         self._oldest = f"{of_parent} AND comment_id > ? LIMIT ?"
         self._some = f"{of_parent} AND comment_id IN ?"
+        self._standing = (
+            f"SELECT post_id, parent_id, comment_id, text, deleted FROM {table_name('comments', generation)} "  # noqa: S608
+            "WHERE post_id IN ? AND (parent_id, comment_id) IN ?"
+        )
         places, pins = table_name("comment_places", generation), table_name("comment_pins", generation)
         switches = table_name("comment_switches", generation)
         self._place = f"SELECT {', '.join(CommentPlace._fields)} FROM {places} WHERE comment_id IN ?"  # noqa: S608
@@ -76,14 +81,20 @@ class CommentReader:
     async def standing(self, comment_ids: Collection[int]) -> set[int]:
         """Those of ``comment_ids`` that stand, and whose comment does, where they are replies. Raises ``StoreAway``."""
         places = [CommentPlace(*row) for row in await in_chunks(self._cassandra, self._place, comment_ids)]
-        branches: dict[tuple[int, int], set[int]] = {}
-        for place in places:
-            branches.setdefault((place.post_id, place.parent_id), set()).add(place.comment_id)
-            if place.parent_id:
-                branches.setdefault((place.post_id, 0), set()).add(place.parent_id)
-        answers = await asyncio.gather(*(self.some(*branch, sorted(ids)) for branch, ids in branches.items()))
-        stand = {row.comment_id for rows in answers for row in rows}
-        return {one.comment_id for one in places if one.comment_id in stand and one.parent_id in stand | {0}}
+        places.sort(key=lambda place: place.post_id)  # those of one post are looked for together
+        asked = []
+        for start in range(0, len(places), _PLACES):
+            some = places[start : start + _PLACES]
+            branches = {(one.parent_id, one.comment_id) for one in some} | {(0, one.parent_id) for one in some}
+            asked.append((self._standing, (sorted({one.post_id for one in some}), sorted(branches - {(0, 0)}))))
+        answers = await self._cassandra.execute_each(asked)
+        stand = {(row.post_id, row.parent_id, row.comment_id) for rows in answers for row in rows if _stands(row)}
+        return {
+            one.comment_id
+            for one in places
+            if (one.post_id, one.parent_id, one.comment_id) in stand
+            and (not one.parent_id or (one.post_id, 0, one.parent_id) in stand)
+        }
 
     async def pinned(self, post_id: int) -> list[CommentRow]:
         """The pinned comments of a post that stand, the one pinned last first. Raises ``StoreAway``."""

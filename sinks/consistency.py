@@ -102,6 +102,18 @@ class TableFences:
             await asyncio.sleep(min(pause, left))
             pause = min(pause * 1.5, LONGEST_PAUSE)
 
+    async def applied(self, view: str) -> dict[TopicPartition, int]:
+        """The offsets up to which a view of rows in Cassandra is applied, of each partition of which anything is."""
+        rows = await self._cassandra.execute(
+            "SELECT topic, partition, applied_offset FROM fences WHERE view_name = ? AND generation = ?",
+            (view, self._generations.get(view, 1)),
+        )
+        found: dict[TopicPartition, int] = {}
+        for row in rows:
+            tp = TopicPartition(row.topic, row.partition)
+            found[tp] = min(row.applied_offset, found.get(tp, row.applied_offset))  # as in ``fence``
+        return found
+
     async def fence(self, view: str, user_id: int, tp: TopicPartition) -> int:
         """The offset of ``tp`` up to which ``view`` is applied for ``user_id``; -1 for nothing."""
         rows = await self._cassandra.execute(

@@ -49,8 +49,12 @@ class Placed(NamedTuple):
 class Listener:
     """One connection of one person: a place in what is kept, and nothing else, however slow it is."""
 
-    def __init__(self, tp: TopicPartition, since: int, missed: bool, mine: deque[Placed]) -> None:
-        """``since`` is the place after which it listens, ``mine`` what is kept of the person, which the tail fills."""
+    __slots__ = ("_last", "_mine", "_woken", "missed", "since", "tp")
+
+    def __init__(self, tp: TopicPartition, since: int, missed: bool, mine: deque[Placed], last: list[int]) -> None:
+        """``since`` is the place after which it listens, ``mine`` what is kept of the person and ``last`` the offset of
+        each partition up to which all of it was, which the tail fills."""
+        self._last = last
         self.tp = tp
         self.since = since
         self.missed = missed
@@ -67,16 +71,20 @@ class Listener:
         self.missed = self.missed or offset > self.since
 
     async def take(self, seconds: float) -> list[Placed]:
-        """What came next, in order, once there is something, at most ``AT_ONCE``; nothing after ``seconds``."""
+        """What came next, in order, once there is something, at most ``AT_ONCE``; nothing after ``seconds``.
+
+        ``since`` moves with it. Where nothing came it moves on with the log, in one step with looking: a moment later
+        something could stand below it that was not taken.
+        """
         self._woken.clear()
-        if not self._next():
+        if not (taken := self._next()):
             try:
                 async with asyncio.timeout(seconds):
                     await self._woken.wait()
             except TimeoutError:
-                return []
-        taken = self._next()
-        self.since = taken[-1].offset if taken else self.since
+                pass
+            taken = self._next()
+        self.since = taken[-1].offset if taken else max(self._last[self.tp.partition], self.since)
         return taken
 
     def _next(self) -> list[Placed]:
@@ -126,7 +134,7 @@ class NoticeTail:
         last, first = self._last[tp.partition], self._from[tp.partition]
         missed = since is not None and (since + 1 < first or since > last)
         kept = self._of.setdefault(recipient_id, deque())
-        listener = Listener(tp, last if since is None or missed else since, missed, kept)
+        listener = Listener(tp, last if since is None or missed else since, missed, kept, self._last)
         mine = self._listeners.setdefault(recipient_id, set())
         mine.add(listener)
         try:
@@ -141,10 +149,6 @@ class NoticeTail:
     def listeners(self, recipient_id: int) -> int:
         """How many connections one person has."""
         return len(self._listeners.get(recipient_id, ()))
-
-    def reached(self, tp: TopicPartition) -> int:
-        """The offset up to which everything of ``tp`` was handed to its listeners."""
-        return self._last[tp.partition]
 
     async def _start(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -161,7 +165,7 @@ class NoticeTail:
             }
         )
         try:
-            self._last = await asyncio.to_thread(self._place, consumer)
+            self._last[:] = await asyncio.to_thread(self._place, consumer)  # which listeners hold
         except KafkaException as error:
             consumer.close()
             raise failure(error.args[0]) from error

@@ -11,18 +11,18 @@ from fastapi import APIRouter, Header, Request
 from fastapi.responses import StreamingResponse
 
 from api.access_tokens import Person
-from api.activity import Activity, sentence
+from api.activity import sentence
 from api.identity import Reader
-from api.presenting import Presenter
+from api.models import Person as Someone
 from api.problems import Problem, problems
 from api.stores import Opened, Stores
+from api.telling import Telling
 from schemas.events import NoticeWithdrawn, NotificationPreferencesChanged, Notified, UploadFailed
 from sinks import consistency
 from sinks.errors import StoreAway
-from sinks.notice_tail import Listener, Placed
+from sinks.notice_tail import Listener, NoticeTail, Placed
 from sinks.notifications import Preferences
-from streams.notifications import COMMENT, MENTION, REPLY, UPLOAD_FAILED, group_of
-from streams.records import TopicPartition
+from streams.notifications import UPLOAD_FAILED, group_of
 
 router = APIRouter(prefix="/api/v1", tags=["notifications"])
 HEARTBEAT_SECONDS = 15.0
@@ -65,9 +65,9 @@ async def follow_live(
     if stores.notice_tail.listeners(me.user_id) >= DEVICES:
         raise Problem(429, "too-many-streams", f"You have {DEVICES} streams open. Close one first.", retry_after=60)
     preferences = await stores.notifications.preferences(me.user_id)
-    shared: Stores = request.app.state.stores
+    telling: Telling = request.app.state.telling
     seconds = float(stores.settings.access_token_seconds)
-    stream = Stream(shared, me, preferences, seconds)
+    stream = Stream(stores.notice_tail, telling, me, preferences, seconds)
     return EventStream(stream.events(_since(stores, me.user_id, last_event_id)), headers=_HEADERS)
 
 
@@ -88,9 +88,11 @@ def _since(stores: Stores, user_id: int, last_event_id: str | None) -> int | Non
 class Stream:
     """One connection."""
 
-    def __init__(self, stores: Stores, person: Person, preferences: Preferences, seconds: float) -> None:
+    def __init__(
+        self, tail: NoticeTail, telling: Telling, person: Person, preferences: Preferences, seconds: float
+    ) -> None:
         """``seconds`` bounds how long it lasts."""
-        self._stores = stores
+        self._tail, self._telling = tail, telling
         self._user_id = person.user_id
         self._session_id = person.session_id
         self._silenced = preferences.silenced
@@ -98,42 +100,35 @@ class Stream:
 
     async def events(self, since: int | None) -> AsyncIterator[bytes]:
         """What goes out, from after the offset ``since`` on. Ends with its time."""
-        tail = self._stores.notice_tail
-        with tail.listening(self._user_id, since) as listener:
+        with self._tail.listening(self._user_id, since) as listener:
             yield self._place(listener)
             while True:
                 left = self._end - asyncio.get_running_loop().time()
                 if left <= 0:
                     return
                 news = await listener.take(min(HEARTBEAT_SECONDS, left))
-                if not await self._is_open():
-                    return  # who was logged out hears nothing more
+                notices = [one.event for one in news if isinstance(one.event, Notified)]
+                try:
+                    answer = await self._telling.ask(self._session_id, notices)
+                except StoreAway:
+                    return  # come again: what was not sent is still kept
+                if not answer.is_open:
+                    return
                 if listener.missed:
                     yield self._place(listener)
                 if not news:
-                    # Nothing waits, so that all up to here was sent: a quiet client's place moves on with the log.
-                    listener.since = max(tail.reached(listener.tp), listener.since)
-                    yield b":\n" + self._place(listener)
+                    yield b":\n" + self._place(listener)  # a quiet client's place moves on with the log
                     continue
-                try:
-                    frames = [await self._frame(listener, one) for one in news]
-                except StoreAway:
-                    return  # come again: what was not sent is still kept
-                if sent := b"".join(frames):
+                actors = dict(zip(notices, answer.actors, strict=True))
+                if sent := b"".join(self._frame(listener, one, actors) for one in news):
                     yield sent
-
-    async def _is_open(self) -> bool:
-        try:
-            return await self._stores.sessions.is_open(self._session_id)
-        except StoreAway:
-            return False  # come again
 
     def _place(self, listener: Listener) -> bytes:
         """The place up to which all was sent; with a word where that is not so."""
         name, listener.missed = "reload" if listener.missed else None, False
         return _frame(name, _id(listener, listener.since), {})
 
-    async def _frame(self, listener: Listener, placed: Placed) -> bytes:
+    def _frame(self, listener: Listener, placed: Placed, actors: Mapping[Notified, Someone | None]) -> bytes:
         offset, event = placed
         match event:
             case NotificationPreferencesChanged():
@@ -143,34 +138,18 @@ class Stream:
                 said = {"id": str(group_id), "kind": event.kind}
                 return _frame("withdrawal", _id(listener, offset), said)
             case Notified() if event.kind not in self._silenced:
-                if notified := await self._notified(event):
-                    return _frame("notification", _id(listener, offset), notified)
+                if actor := actors[event]:
+                    return _frame("notification", _id(listener, offset), self._notified(event, actor))
             case UploadFailed() if UPLOAD_FAILED not in self._silenced:
                 return _frame("notification", _id(listener, offset), self._failed(event))
         return b""
 
-    async def _notified(self, event: Notified) -> dict[str, object] | None:
-        """What is told of ``event``; None where the rules do not let it be told."""
-        stores, actor_id = self._stores.for_request(), event.actor_id
-        audience = Activity(stores, self._user_id).audience
-        comments = [event.comment] if event.comment and event.kind in (COMMENT, REPLY, MENTION) else []
-        # What is told of may be newer than the views that say whether it may be shown.
-        source = {TopicPartition(event.source.topic, event.source.partition): event.source.offset}
-        for view in ("comments",) if comments else ("posts",):
-            await stores.fences.wait(view, self._user_id, source, stores.settings.consistency_wait_seconds)
-        unwelcome, people, shown, said = await asyncio.gather(
-            audience.unwelcome([actor_id]),
-            Presenter(stores).people(self._user_id, [actor_id]),
-            audience.open_posts([event.post] if event.post else []),
-            audience.standing_comments(comments),
-        )
-        if unwelcome or actor_id not in people or (event.post and event.post not in shown) or said != set(comments):
-            return None
+    def _notified(self, event: Notified, actor: Someone) -> dict[str, object]:
         return {
             "id": str(group_of(self._user_id, event.kind, event.target)),
             "kind": event.kind,
-            "text": sentence(event.kind, [people[actor_id]], 1),
-            "actor": people[actor_id].model_dump(mode="json"),
+            "text": sentence(event.kind, [actor], 1),
+            "actor": actor.model_dump(mode="json"),
             "at": event.at,
             "post_id": str(event.post) if event.post else None,
             "comment_id": str(event.comment) if event.comment else None,

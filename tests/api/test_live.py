@@ -6,7 +6,7 @@ import asyncio
 import json
 import random
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
@@ -177,6 +177,29 @@ async def test_heartbeats_move_the_place_on(gateway: Gateway, address: str, monk
         await gateway.say(*(notice(gateway, one, bob) for one in others))
         while stream.last_id == place:
             await stream.next(places=True)
+
+
+async def test_what_comes_during_a_heartbeat_is_told(
+    gateway: Gateway, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A heartbeat asks whether the session is open. What comes meanwhile stands after the place that it sends."""
+    monkeypatch.setattr(live, "HEARTBEAT_SECONDS", 0.05)
+    ada, bob = await gateway.person("Ada"), await gateway.person("Bob")
+    await gateway.catch_up()
+    asking, said = gateway.stores.sessions.open_among, asyncio.Event()
+
+    async def slowly(session_ids: Collection[str]) -> set[str]:
+        if not said.is_set():
+            said.set()
+            with gateway.stores.notice_tail.listening(int(ada.id), None) as quick:
+                await gateway.say(notice(gateway, ada, bob, 1))
+                while not await numbers_of(quick):
+                    pass
+        return await asking(session_ids)
+
+    async with listening(address, ada) as stream:
+        monkeypatch.setattr(gateway.stores.sessions, "open_among", slowly)
+        assert (await stream.next()).said["comment_id"] == "1"
 
 
 async def test_who_was_logged_out_hears_nothing_more(

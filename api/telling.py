@@ -1,0 +1,115 @@
+"""Of which notices live streams are told: decided for all streams of a gateway together, by the rules as they are then.
+
+A stream asks when something came for it, and when it is time for a heartbeat. All that is asked within a moment is one
+micro-batch and costs a few round trips, whatever the number of streams: whether their sessions are open, what the rules
+say of each recipient and actor, and who these are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from api.micro_batches import MicroBatches
+from api.models import Person
+from api.presenting import Presenter
+from api.stores import Stores
+from schemas.events import Notified
+from sinks.audience import Cause, RuledAudiences
+from sinks.consistency import SOURCES
+from streams.notifications import COMMENT, MENTION, REPLY
+from streams.records import TopicPartition
+
+AT_ONCE = 200
+"""Streams in a micro-batch at most."""
+BATCH_SECONDS = 0.04
+"""One begins at most so often: a notice that is alone is not held up, and of many some wait for so long."""
+
+
+class Asked(NamedTuple):
+    """What one stream wants to know."""
+
+    session_id: str
+    events: Sequence[Notified]
+    until: float
+    """For so long, by the event loop's clock, the views that judge ``events`` are waited for."""
+
+
+class Answer(NamedTuple):
+    """Whether the session is open: who was logged out hears nothing more. Of each event its actor, None where the rules
+    do not let it be told."""
+
+    is_open: bool
+    actors: Sequence[Person | None] = ()
+
+
+class Telling:
+    """One for a gateway. To be used on one event loop."""
+
+    def __init__(self, stores: Stores) -> None:
+        self._stores = stores
+        self._batches = MicroBatches(self._answer, most=AT_ONCE, seconds=BATCH_SECONDS)
+
+    async def ask(self, session_id: str, events: Sequence[Notified]) -> Answer:
+        """For a stream of this session, to whose person ``events`` are. Raises ``StoreAway``."""
+        until = asyncio.get_running_loop().time() + self._stores.settings.consistency_wait_seconds
+        return await self._batches.ask(Asked(session_id, events, until))
+
+    async def _answer(self, batch: Sequence[Asked]) -> list[Answer | None]:
+        stores = self._stores.for_request()
+        events = [event for asked in batch for event in asked.events]
+        still, applied = await asyncio.gather(
+            stores.sessions.open_among({asked.session_id for asked in batch}), _applied(stores, events)
+        )
+        now = asyncio.get_running_loop().time()
+        # What is told of may be newer than the views that say whether it may be shown.
+        late = [asked.until > now and any(not _holds(applied, event) for event in asked.events) for asked in batch]
+        ready = [
+            event
+            for asked, is_late in zip(batch, late, strict=True)
+            if asked.session_id in still and not is_late
+            for event in asked.events
+        ]
+        actors = await _actors(stores, ready)
+        answers: list[Answer | None] = []
+        for asked, is_late in zip(batch, late, strict=True):
+            if asked.session_id not in still:
+                answers.append(Answer(False))
+            else:
+                answers.append(None if is_late else Answer(True, [actors.get(event) for event in asked.events]))
+        return answers
+
+
+async def _applied(stores: Stores, events: Iterable[Notified]) -> Mapping[str, Mapping[TopicPartition, int]]:
+    """How far the views are that judge ``events``, where any has to be waited for."""
+    views = sorted({view for event in events for view, _ in _judges(event)})
+    return dict(zip(views, await asyncio.gather(*(stores.fences.applied(view) for view in views)), strict=True))
+
+
+def _judges(event: Notified) -> Iterable[tuple[str, TopicPartition]]:
+    """The view that has to hold what ``event`` tells of, and where in the log that stands."""
+    view, source = "comments" if _said(event) else "posts", event.source
+    if source.topic in SOURCES[view]:
+        yield view, TopicPartition(source.topic, source.partition)
+
+
+def _holds(applied: Mapping[str, Mapping[TopicPartition, int]], event: Notified) -> bool:
+    return all(applied[view].get(tp, -1) >= event.source.offset for view, tp in _judges(event))
+
+
+def _said(event: Notified) -> int:
+    """The comment that it shows; 0 for none."""
+    return event.comment if event.kind in (COMMENT, REPLY, MENTION) else 0
+
+
+async def _actors(stores: Stores, events: Sequence[Notified]) -> dict[Notified, Person]:
+    """The actors of those of ``events`` that may be told."""
+    if not events:
+        return {}
+    causes = {event: Cause(event.recipient_id, event.actor_id, event.post, _said(event)) for event in events}
+    told, people = await asyncio.gather(
+        RuledAudiences(stores.relations, stores.posts, stores.comments).told(set(causes.values())),
+        Presenter(stores).let_through({event.actor_id for event in events}),
+    )
+    return {event: people[event.actor_id] for event, cause in causes.items() if cause in told}
