@@ -22,6 +22,7 @@ from api.routers import (
     graph,
     health,
     highlights,
+    insights,
     likes,
     live,
     media,
@@ -45,7 +46,7 @@ _NEWS = (notifications, live, push)
 _STORIES = (stories, highlights)
 # Routes are tried in this order, at some microseconds each: what is read most comes first.
 ROUTERS = (
-    *(feed, *_PEOPLE, media, posts, likes, comments, saves, *_STORIES, trending, activity),
+    *(feed, *_PEOPLE, media, posts, likes, comments, saves, *_STORIES, trending, activity, insights),
     *(*_NEWS, files, registry, health),
 )
 _ABOUT = """

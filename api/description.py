@@ -38,6 +38,7 @@ TAGS = {
     "trending": "What people turn to now more than is usual: posts, hashtags and places.",
     "notifications": "What others did that concerns one, as a list and live.",
     "activity": "What one has seen.",
+    "insights": "What came of one's posts, for their author alone.",
     "files": "Pictures, where no CDN is in front.",
     "registry": "The schemas of the log, as a schema registry serves them.",
     "health": "For whoever runs it.",

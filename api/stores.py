@@ -32,6 +32,7 @@ from sinks.home_feed_reader import HomeFeedReader
 from sinks.home_feed_sleep import Seen, Sleepers
 from sinks.home_feed_watch import FEEDS, STORY_TRAYS, FeedWatch
 from sinks.idempotency import IdempotencyKeys, Submissions
+from sinks.insights import InsightReader
 from sinks.likes import LikeReader
 from sinks.mail import Mailer
 from sinks.notice_tail import NoticeTail
@@ -118,6 +119,7 @@ class Stores:
     passwords: Passwords
     access_tokens: AccessTokens
     push: PushSubscriptions
+    insights: InsightReader
     vapid: Vapid | None
     """None where the server has no key for pushes."""
     clock: Callable[[], int] = now_ms
@@ -212,7 +214,10 @@ async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
         )
         transactions = Transactions(settings)
         stack.push_async_callback(transactions.close)
+        insights = InsightReader(settings, lambda: generations["facts"])
+        stack.push_async_callback(insights.close)
         yield Stores(
+            insights=insights,
             settings=settings,
             producer=producer,
             transactions=transactions,

@@ -26,7 +26,18 @@ cli_views.register(app)
 app.add_typer(cli_dlq.dlq, name="dlq")
 app.add_typer(cli_accounts.accounts, name="accounts")
 
-BENCHES = ("fanout", "pipeline", "media", "freshness", "replay", "counters", "live", "feed-read", "trending")
+BENCHES = (
+    "fanout",
+    "pipeline",
+    "media",
+    "freshness",
+    "replay",
+    "counters",
+    "live",
+    "feed-read",
+    "trending",
+    "analytics",
+)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done and do nothing.")]

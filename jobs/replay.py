@@ -32,12 +32,12 @@ from sinks.replay_poison import PoisonBook
 from sinks.settings import Settings
 from sinks.sink import Sink
 from sinks.view_leases import ViewLease
-from sinks.view_tables import make_tables
+from streams.facts import FACTS
 from streams.records import TopicPartition
 from streams.views import View
 
 BUILD_EVENTS = 5_000
-"""Records of a batch while a generation is built that nobody reads."""
+"""Records of a batch while a generation is built that nobody reads; at least as many as the view's agents take."""
 CHECKPOINT_SECONDS = 5.0
 ROUNDS = 5
 """Looks at what differed."""
@@ -83,7 +83,8 @@ async def at_work(settings: Settings, view: View[Any], what: str) -> AsyncIterat
     """The stores, and the lease of ``view``."""
     async with ReplayStores(settings) as stores:
         generations = await asyncio.to_thread(GenerationLog(settings).of, view.name)
-        await make_tables(stores.cassandra, view.name, generations.live)
+        await stores.ready(view)
+        await stores.make_tables(view, generations.live)
         async with ViewLease(stores.cassandra, view.name, what) as lease:
             yield stores, lease
 
@@ -110,7 +111,7 @@ class Replay:
         assert building is not None  # noqa: S101 (begun, or found)
         report, number = self._report, building.number
         self._pace = Pace(wishes.rate)
-        await make_tables(self._stores.cassandra, self._view.name, number)
+        await self._stores.make_tables(self._view, number)
         try:
             await self._build(number)
             async with self._followed(number) as following:
@@ -187,7 +188,9 @@ class Replay:
                     half = await stack.enter_async_context(
                         other_half(self._settings, bulk, self._book, others, self._heard)
                     )
-                applying = await stack.enter_async_context(self._applying(sink, BUILD_EVENTS, mine))
+                applying = await stack.enter_async_context(
+                    self._applying(sink, max(BUILD_EVENTS, self._at_once()), mine)
+                )
                 await self._read(applying, ends, left, bulk, half)
         if bulk is not None:
             with self._step("load"):
@@ -272,6 +275,10 @@ class Replay:
         flip = Flip(self._settings, self._report, self._book, self._said, self._lease)
         await flip.run(following, self._partitions, anew=anew)
 
+    def _at_once(self) -> int:
+        """Records of a batch of the view's agents."""
+        return self._settings.facts_batch_events if self._view is FACTS else self._settings.batch_events
+
     # -- what steps stand on ------------------------------------------------------------------------------------------
 
     def _applying(self, sink: Sink[Any], most: int, partitions: list[TopicPartition]) -> Applying:
@@ -280,7 +287,7 @@ class Replay:
     @asynccontextmanager
     async def _followed(self, number: int) -> AsyncIterator[Following]:
         """``number`` kept up with the log by the live sink."""
-        sink, most = self._stores.live_sink(self._view, number), self._settings.batch_events
+        sink, most = self._stores.live_sink(self._view, number), self._at_once()
         async with self._applying(sink, most, self._partitions) as applying:
             async with Following(applying) as following:
                 yield following

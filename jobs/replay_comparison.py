@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Hashable, Mapping
 from typing import Any, Protocol, cast
 
 from jobs.replay_counters import CounterComparison
+from jobs.replay_facts import FactComparison
 from jobs.replay_trending import TrendComparison
 from jobs.replay_views import ReplayStores
 from jobs.verify_differences import Differences
@@ -20,6 +21,7 @@ from sinks.scans import COLUMNS, media_list_of, media_of
 from sinks.stories import StoryReader, StoryRow
 from sinks.view_tables import TABLES
 from streams.counters import COUNTERS
+from streams.facts import FACTS
 from streams.home_feed import HOME_FEED
 from streams.story_tray import STORY_TRAY
 from streams.trending import TRENDING
@@ -50,6 +52,8 @@ def comparison_of(stores: ReplayStores, view: View[Any], was: int, new: int, liv
         return CounterComparison(stores, was, new)
     if view is TRENDING:
         return TrendComparison(stores, was, new)
+    if view is FACTS:
+        return FactComparison(stores.clickhouse, was, new)
     return TableComparison(stores, view, was, new)
 
 

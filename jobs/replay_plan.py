@@ -88,6 +88,8 @@ async def _plan(
     drops: int | None,
 ) -> Plan:
     async with ReplayStores(settings) as stores:
+        if found is not None:
+            await stores.ready(view)
         every = await asyncio.to_thread(stores.topics.ends)
         ends = {tp: end for tp, end in every.items() if tp.topic in view.sources}
         at: dict[TopicPartition, int] = dict.fromkeys(ends, -1)

@@ -11,7 +11,11 @@ from typing import Any, Self
 
 from jobs.emitters import EMITTERS, PUSHERS
 from sinks.cassandra import Cassandra
+from sinks.clickhouse import ClickHouse
 from sinks.counters import COUNTED, CounterSink
+from sinks.fact_migrations import drop as drop_facts
+from sinks.fact_migrations import migrate
+from sinks.facts import FactSink
 from sinks.generation_tables import drop as drop_tables
 from sinks.home_feed import HomeFeedSink
 from sinks.home_feed_buckets import RedisBuckets
@@ -25,9 +29,11 @@ from sinks.story_tray import tray_sink
 from sinks.tables import TableSink, uncovered
 from sinks.topics import Topics
 from sinks.trending import TRENDS, TrendSink
+from sinks.view_tables import make_tables
 from streams.accounts import ACCOUNTS
 from streams.comments import COMMENTS
 from streams.counters import COUNTERS
+from streams.facts import FACTS
 from streams.follows import FOLLOWS
 from streams.home_feed import HOME_FEED
 from streams.likes import LIKES
@@ -44,7 +50,7 @@ from streams.views import Delete, Upsert, View
 
 _VIEWS: tuple[View[Any], ...] = (
     *(ACCOUNTS, FOLLOWS, POSTS, USER_POSTS, NOTIFICATIONS, LIKES, COMMENTS, SAVES, HOME_FEED, COUNTERS),
-    *(STORIES, STORY_VIEWS, STORY_TRAY, TRENDING),
+    *(STORIES, STORY_VIEWS, STORY_TRAY, TRENDING, FACTS),
 )
 VIEWS: dict[str, View[Any]] = {view.name: view for view in _VIEWS}
 PREFIXES = {view.name: view.prefix for view in (FEEDS, COUNTED, STORY_TRAYS, TRENDS)}
@@ -72,6 +78,8 @@ def view_named(name: str) -> View[Any]:
 
 def stores_of(view: View[Any]) -> list[str]:
     """Where its rows are."""
+    if view is FACTS:
+        return ["clickhouse"]
     return ["redis"] if view.name in PREFIXES else ["cassandra"]
 
 
@@ -89,6 +97,7 @@ class ReplayStores:
     redis: Redis
     topics: Topics
     topic_ids: dict[str, str]
+    _clickhouse: ClickHouse | None = None
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -107,6 +116,27 @@ class ReplayStores:
     async def __aexit__(self, *failure: object) -> None:
         await self._stack.aclose()
 
+    async def ready(self, view: View[Any]) -> None:
+        """To be called before ``view`` is asked for anything: ClickHouse is needed by one view, and may be away for the
+        others. Raises ``StoreAway``."""
+        if view is FACTS and self._clickhouse is None:
+            connecting = ClickHouse.connect(self.settings, make_database=True)
+            self._clickhouse = await self._stack.enter_async_context(await connecting)
+
+    @property
+    def clickhouse(self) -> ClickHouse:
+        """Once ``ready`` was called for the facts."""
+        if self._clickhouse is None:
+            raise RuntimeError("ClickHouse is asked before it was connected to")
+        return self._clickhouse
+
+    async def make_tables(self, view: View[Any], generation: int) -> None:
+        """The tables of one generation, where it has any. Idempotent; raises ``StoreAway``."""
+        if view is FACTS:
+            await migrate(self.clickhouse, generation)
+        else:
+            await make_tables(self.cassandra, view.name, generation)
+
     def live_sink(self, view: View[Any], generation: int) -> Sink[Any]:
         """The sink that agents use, on any generation."""
         if view is COUNTERS:
@@ -117,6 +147,8 @@ class ReplayStores:
         if view is TRENDING:
             least, count = self.settings.trending_least_people, self.settings.buckets
             return TrendSink(self.redis, self.topic_ids, generation=generation, buckets=count, least_people=least)
+        if view is FACTS:
+            return FactSink(self.clickhouse, generation, self.topic_ids)
         if view is not HOME_FEED:
             return TableSink(self.cassandra, view.name, generation, self.topic_ids)
         settings = self.settings
@@ -132,7 +164,7 @@ class ReplayStores:
 
     def building_sink(self, view: View[Any], generation: int) -> Sink[Any]:
         """The sink that builds a generation fastest before anybody reads it."""
-        if view in (COUNTERS, STORY_TRAY, TRENDING):
+        if view in (COUNTERS, STORY_TRAY, TRENDING, FACTS):
             return self.live_sink(view, generation)
         return self.bulk_sink(view, generation) or UncoveredRows(self.cassandra, view.name, generation, self.topic_ids)
 
@@ -167,6 +199,8 @@ class ReplayStores:
 async def drop_generation(stores: ReplayStores, view: View[Any], number: int) -> list[str]:
     """Remove what a generation holds; what was removed, for people. Nobody may point to it any more."""
     removed = await drop_tables(stores.cassandra, view.name, number)
+    if view is FACTS:
+        removed = await drop_facts(stores.clickhouse, number)
     if "redis" in stores_of(view):
         removed = [f"{await stores.keys(view, number).unlink():,} keys"]
         stores.forget_checkpoint(view, number)

@@ -14,9 +14,11 @@ from confluent_kafka import TopicPartition as KafkaPartition
 from jobs.replay import at_work
 from jobs.replay_views import PREFIXES, VIEWS, ReplayStores, drop_generation, stores_of, view_named
 from jobs.replay_workers import Workers
+from sinks.clickhouse import Unanswerable
 from sinks.dead_letters_fold import DeadLetterBook
 from sinks.dead_letters_reader import DeadLetterLog
 from sinks.errors import LogRemade, StoreAway
+from sinks.fact_migrations import disk_bytes as fact_bytes
 from sinks.generation_tables import disk_bytes
 from sinks.generations import GenerationLog, Generations
 from sinks.producer import failure
@@ -24,6 +26,7 @@ from sinks.replay_poison import PoisonBook
 from sinks.settings import Settings
 from sinks.verifications import Verification, last
 from sinks.view_tables import view_tables
+from streams.facts import FACTS
 from streams.records import TopicPartition
 from streams.views import View
 
@@ -44,7 +47,7 @@ def status(settings: Settings) -> dict[str, Any]:
 
     - ``lag``: ``events`` between the live generation's fences and the log's end, and ``seconds``, the age of the oldest
       record among them by the broker's clock (both 0 when none is left, markers of transactions aside);
-    - ``fences``: null, or why they cannot be used (the log was remade);
+    - ``fences``: null, or why they cannot be used (the log was remade; of facts: ClickHouse is away);
     - ``size``: ``bytes`` of the live generation and ``measured``: ``memory`` (each key asked), ``sample`` (1,000 keys
       asked, times their number) or ``disk`` (of the Cassandra node that answers, in steps of 1 MiB);
     - ``verified``: null, or ``at`` (ms), ``generation``, ``checked`` and ``differences`` of the last verify;
@@ -128,9 +131,14 @@ async def _state(
     mine = {tp: end for tp, end in ends.items() if tp.topic in view.sources}
     wrong, lag = None, {"events": 0, "seconds": 0.0}
     try:
+        await stores.ready(view)
         fences = await stores.live_sink(view, live.number).fences(list(mine))
         lag = await asyncio.to_thread(lag_of, settings, fences, mine)
     except LogRemade as error:
+        wrong = str(error)
+    except (StoreAway, Unanswerable) as error:
+        if view is not FACTS:
+            raise
         wrong = str(error)
     refused = max(live.refused, (await PoisonBook(stores.cassandra, view.name, live.number).met(0)).refused)
     buried = len(letters.refusals(view.name))
@@ -155,10 +163,19 @@ def _is_well(state: Mapping[str, Any]) -> bool:
 
 
 async def _size(stores: ReplayStores, view: View[Any], generation: int) -> dict[str, Any]:
+    if view is FACTS:
+        return {"bytes": await _bytes_of_facts(stores, generation), "measured": "disk"}
     if "redis" in stores_of(view):
         size = await stores.keys(view, generation).size()
         return {"bytes": size.bytes, "measured": "memory" if size.exact else "sample"}
     return {"bytes": await disk_bytes(stores.cassandra, view.name, generation), "measured": "disk"}
+
+
+async def _bytes_of_facts(stores: ReplayStores, generation: int) -> int:
+    try:
+        return await fact_bytes(stores.clickhouse, generation)
+    except (StoreAway, RuntimeError):  # said already, where the fences were to be read
+        return 0
 
 
 def _members(settings: Settings, view: str) -> int:

@@ -79,6 +79,17 @@ async def drop(clickhouse: ClickHouse, generation: int) -> list[str]:
     return names
 
 
+async def disk_bytes(clickhouse: ClickHouse, generation: int) -> int:
+    """What the tables of one generation take on ClickHouse's disk. Raises ``StoreAway``."""
+    names = [table.name(generation) for table in fact_tables().values()]
+    ((count,),) = await clickhouse.query(
+        "SELECT sum(bytes_on_disk) FROM system.parts WHERE active AND database = {database:String} "
+        "AND table IN {names:Array(String)}",
+        {"database": clickhouse.database, "names": names},
+    )
+    return int(count)
+
+
 def _changes(table: FactTable, generation: int, there: dict[str, str] | None) -> Iterator[str]:
     if there is None:
         yield table.ddl(generation)

@@ -104,7 +104,7 @@ class FactTable:
         return (
             f"CREATE TABLE IF NOT EXISTS {self.name(generation)} ({columns}, "
             f"_topic LowCardinality(String) DEFAULT '{self.topic}', "
-            "PROJECTION fences (SELECT _partition, max(_offset), count() GROUP BY _partition)) "
+            "PROJECTION fences (SELECT _partition, max(_offset), max(_at), count() GROUP BY _partition)) "
             f"ENGINE = MergeTree PARTITION BY toYYYYMM(_at) ORDER BY (_event, {owner}_partition, _offset) "
             f"SETTINGS non_replicated_deduplication_window = {DEDUPLICATION_WINDOW}"
         )

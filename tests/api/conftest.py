@@ -18,7 +18,11 @@ from tests.services import empty_redis
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def gateway(
-    kafka_bootstrap: str, redis_url: str, cassandra_hosts: str, tmp_path_factory: pytest.TempPathFactory
+    kafka_bootstrap: str,
+    redis_url: str,
+    cassandra_hosts: str,
+    clickhouse_url: str,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[Gateway]:
     """A gateway with small limits, so that tests reach them."""
     name = uuid.uuid4().hex[:10]
@@ -29,6 +33,8 @@ async def gateway(
             redis_url=own_redis_url,
             cassandra_hosts=cassandra_hosts,
             cassandra_keyspace=f"test_{name}",
+            clickhouse_url=clickhouse_url,
+            clickhouse_database=f"test_{name}",
             topic_prefix=f"test-{name}.",
             jwt_secret="only for tests, and long enough for HS256",
             vapid_private_key=new_vapid_key(),

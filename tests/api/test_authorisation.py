@@ -106,6 +106,8 @@ ROUTES: dict[str, str] = {
     "DELETE /api/v1/posts/{post_id}/save": "who opens her posts, logged in",
     "POST /api/v1/posts/{post_id}/share": "who opens her posts, logged in",
     "GET /api/v1/me/saved": "an account",
+    "GET /api/v1/me/insights": "an account",
+    "GET /api/v1/posts/{post_id}/insights": "her alone",
     "GET /api/v1/me/collections": "an account",
     "POST /api/v1/me/collections": "an account",
     "GET /api/v1/me/collections/{collection_id}/posts": "her alone, who is told of nobody else",

@@ -33,16 +33,18 @@ async def test_each_view_is_built_anew_gone_back_from_and_dropped(
     world: ReplayWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("jobs.replay_halves.START_EVENTS", 0)  # however short the log, read by two processes
-    for view in VIEWS:
+    views = [view for view in VIEWS if view != "facts"]  # which stand in ClickHouse: test_replay_facts
+    for view in views:
         report = await world.replay(view)
         assert (report.differences, report.flipped, report.taken_over) == (0, True, "nobody"), list(report.lines(9))
         assert report.compared is not None and report.compared.checked > 0
         assert (await world.generations(view)).live == 2
-    found = await asyncio.to_thread(verify, world.settings, (), patience=5, quiet=True)
+    found = await asyncio.to_thread(verify, world.settings, views, patience=5, quiet=True)
     assert found.differences == 0, list(found.lines(9))
 
     said = (await asyncio.to_thread(status, world.settings))["views"]
-    for view in VIEWS:
+    assert said["facts"]["fences"] is not None, "ClickHouse is away, and nothing else fails of it"
+    for view in views:
         assert said[view]["live"] == 2
         assert said[view]["lag"] == {"events": 0, "seconds": 0.0}
         assert (said[view]["verified"]["generation"], said[view]["verified"]["differences"]) == (2, 0)

@@ -1,0 +1,161 @@
+"""The queries of docs/analytics.md, each on a small world, with what they have to say of it."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import AsyncIterator, Iterator, Mapping
+from datetime import UTC, date, datetime, timedelta
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from schemas.events import (
+    AccountRegistered,
+    CommentAdded,
+    Event,
+    Followed,
+    MediaRejected,
+    PostLiked,
+    PostPublished,
+    PostSeen,
+    PostSubmitted,
+    PostUnliked,
+    ProfileVisited,
+    RenderedMedia,
+    RenditionsReady,
+    Source,
+    StoryViewed,
+    Unfollowed,
+    UploadCompleted,
+)
+from sinks.clickhouse import ClickHouse
+from sinks.fact_migrations import migrate, show
+from sinks.facts import FactSink
+from sinks.settings import Settings
+from streams.facts import Fact
+from streams.records import Span, TopicPartition
+from streams.views import Mark
+from tests.sinks.fact_worlds import IDS
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "analytics.md"
+_FOUND: list[tuple[str, str]] = re.findall(r"^### (\d+)\. .*?```sql\n(.*?)```", PAGE.read_text(), re.S | re.M)
+QUERIES: Mapping[str, str] = dict(_FOUND)
+START = datetime(2026, 3, 2, 9, tzinfo=UTC)
+DAY = timedelta(days=1)
+ADA, BOB, CY = 1, 2, 3
+DUSK, DAWN = 11, 12
+GIVEN: dict[str, Any] = {
+    "since": START.replace(tzinfo=None),
+    "until": (START + 40 * DAY).replace(tzinfo=None),
+    "person": ADA,
+    "threshold": 2,
+}
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+def world() -> Iterator[tuple[datetime, Event]]:
+    """Ada publishes two posts, and Bob and Cy look, like, follow, and think better of it."""
+    ids = count(100)
+
+    def base(who: int, at: datetime) -> dict[str, Any]:
+        return {"event_id": next(ids), "at": int(at.timestamp() * 1000), "actor_id": who}
+
+    for person in (ADA, BOB, CY):
+        yield START, AccountRegistered(**base(person, START), user_id=person, username=b"u", name=b"n")
+    picture = RenderedMedia(media_id=5, width=1, height=1, blurhash="", average_color="", renditions=[])
+    source = Source(topic="posts", partition=0, offset=0, n=0)
+    upload: dict[str, Any] = {"media_id": 5, "owner_id": ADA}
+    file: dict[str, Any] = {"original_key": "k", "size": 1, "sha256": "s", "content_type": "image/png"}
+    yield START, UploadCompleted(**base(ADA, START), **upload, **file)
+    yield START, UploadCompleted(**base(ADA, START), **upload, **file)
+    yield START, RenditionsReady(**base(ADA, START), **upload, media=picture, source=source)
+    yield START, MediaRejected(**base(ADA, START), **upload, code="c", reason="r", source=source)
+    for post, took in ((DUSK, 100), (DAWN, 300)):
+        said: dict[str, Any] = {"post_id": post, "author_id": ADA}
+        yield START, PostSubmitted(**base(ADA, START), **said, media_ids=[5], caption=b"c")
+        shown = START + timedelta(milliseconds=took)
+        yield shown, PostPublished(**base(ADA, shown), **said, media=[picture], source=source)
+    for who, post, day, dwell in (
+        (BOB, DUSK, 0, 4000),
+        (BOB, DUSK, 1, 1000),
+        (CY, DUSK, 7, 1000),
+        (BOB, DAWN, 30, 5000),
+    ):
+        at = START + day * DAY
+        seen: dict[str, Any] = {
+            "viewer_id": who,
+            "post_id": post,
+            "author_id": ADA,
+            "dwell_ms": dwell,
+            "surface": "feed",
+            "rank": 0,
+        }
+        yield at, PostSeen(**base(who, at), **seen, hashtags=["light"] if post == DUSK else ["light", "sea"])
+    later = START + timedelta(hours=1)
+    dusk: dict[str, Any] = {"post_id": DUSK, "author_id": ADA, "hashtags": ["light"], "place": "London"}
+    yield later, PostLiked(**base(BOB, later), **dusk)
+    yield later, PostLiked(**base(CY, later), **dusk)
+    yield later, PostUnliked(**base(CY, later), post_id=DUSK, author_id=ADA)
+    for number, spam in enumerate((0, 3)):
+        yield later, CommentAdded(**base(CY, later), comment_id=50 + number, **dusk, text=b"t", spam=spam)
+    yield START, ProfileVisited(**base(BOB, START), viewer_id=BOB, profile_id=ADA)
+    yield START, ProfileVisited(**base(CY, START), viewer_id=CY, profile_id=ADA)
+    for who in (BOB, CY):
+        yield later, Followed(**base(who, later), follower_id=who, followee_id=ADA)
+    yield START + DAY, Unfollowed(**base(CY, START + DAY), follower_id=CY, followee_id=ADA)
+    for who, completed in ((BOB, True), (CY, False)):
+        yield later, StoryViewed(**base(who, later), story_id=70, author_id=ADA, completed=completed)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def clickhouse(clickhouse_url: str) -> AsyncIterator[ClickHouse]:
+    """The world's facts."""
+    name = f"test_{uuid.uuid4().hex[:10]}"
+    settings = Settings(clickhouse_url=clickhouse_url, clickhouse_database=name)
+    async with await ClickHouse.connect(settings, make_database=True) as connected:
+        await migrate(connected, 1)
+        await show(connected, 1)
+        facts: list[Fact] = []
+        last: dict[TopicPartition, int] = {}
+        for at, event in world():
+            tp = TopicPartition(event.TOPIC, 0)
+            last[tp] = last.get(tp, -1) + 1
+            facts.append(Fact(Mark(tp, last[tp]), int(at.timestamp() * 1000), event))
+        await FactSink(connected, 1, IDS).apply(facts, {tp: Span(-1, end) for tp, end in last.items()})
+        yield connected
+        await connected.command(f"DROP DATABASE {name} SYNC")
+
+
+DAY_0 = date(2026, 3, 2)
+EXPECTED: Mapping[str, list[tuple[Any, ...]]] = {
+    "1": [(DUSK, ADA, 2, 3, 1.5)],
+    "2": [(ADA, 3, 1, 0.3333)],
+    "3": [(10, 2, 2, 0, 0)],
+    "4": [(70, ADA, 2, 1, 0.5)],
+    "5": [(DAY_0, 2, 0, 2), (DAY_0 + DAY, 0, 1, 1)],
+    "6": [(DUSK, 2, 3, 2000.0, 0.3333), (DAWN, 1, 1, 5000.0, 1.0)],
+    "7": [("feed", 4, 2, 2750.0)],
+    "8": [("light", 2, 2, 4), ("sea", 1, 1, 1)],
+    "9": [(DAY_0, 3, 1, 1, 1)],
+    "10": [(2, 1, 1, 2, 2)],
+    "11": [(2, [300, 300, 300])],
+    "12": [(0, 0, 1)],
+    "13": [(ADA, 2, 2)],
+    "14": [("London", 2, 1, 2)],
+    "15": [(DAY_0, 2, 1, 0.5)],
+}
+
+
+@pytest.mark.parametrize("number", [*EXPECTED])
+async def test_each_query_says_what_the_world_is(clickhouse: ClickHouse, number: str) -> None:
+    text = QUERIES[number]
+    named = {name: value for name, value in GIVEN.items() if f"{{{name}:" in text}
+    assert await clickhouse.query(text, named) == EXPECTED[number]
+
+
+async def test_there_are_fifteen_and_each_is_tested() -> None:
+    assert list(QUERIES) == [str(number) for number in range(1, 16)] == [*EXPECTED]
