@@ -37,7 +37,7 @@ LOG = Path("../shared/data/events/higgs-activity_time.txt.gz")
 _PARTITIONS = 4
 _MADE_HOURS = 16
 _HOUR = 3_600_000
-AROUND = 6
+AROUND = 4
 """Hours before and after the peak in which a list is read every five minutes."""
 _FIRST, _FORGED_FIRST, _LEADERS = 10, 50, 5
 _BATCHES = (4000, 1500)

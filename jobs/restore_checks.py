@@ -180,7 +180,7 @@ async def _refuse_feeds(settings: Settings) -> None:
     redis = connect(settings.redis_url, seconds=30)
     try:
         async with reaching_redis():
-            async for key in redis.scan_iter(match="[ht][fr][0-9]*", count=5000):  # feeds, and trays
+            async for key in redis.scan_iter(match="[ht][frd][0-9]*", count=5000):  # feeds, trays, trends
                 raise BackupRefused(
                     f"this database of Redis holds the home feed of another log ({key.decode()}): name another one in "
                     "REDIS_URL; or, if it is to go, redis-cli FLUSHDB there"
