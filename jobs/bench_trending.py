@@ -4,7 +4,7 @@ Twice: in the log's order, and with other batches and the partitions the other w
 time around the peak, and every hour elsewhere, the list of the hour's window is read, and must be equal both times.
 
 The burst is *found* once the account that it is about, the one whom most people turned to on the day of the peak,
-stands in the first ten. Its rate *rises* in the first step of five minutes, within the day before its own peak, that
+stands in the first ten. Its rate *rises* in the first step of five minutes, within six hours before its own peak, that
 has four times as many interactions as its steps of the six hours before, and a twentieth of its peak's at least.
 
 The figure is events/s of projection and sink; the yardstick, interleaved with it, adds the same weights to one sorted
@@ -41,7 +41,7 @@ AROUND = 4
 """Hours before and after the peak in which a list is read every five minutes."""
 _FIRST, _FORGED_FIRST, _LEADERS = 10, 50, 5
 _BATCHES = (4000, 1500)
-_RISE, _OF_PEAK, _BEFORE = 4, 0.05, 72
+_RISE, _OF_PEAK, _BEFORE, _RISE_WITHIN = 4, 0.05, 72, 6 * _HOUR
 _WEIGHTS = {PostShared: SHARED, CommentAdded: COMMENTED, PostLiked: LIKED}
 
 
@@ -142,7 +142,7 @@ class Facts:
 
 def _rise(counts: Mapping[int, int]) -> int | None:
     peak = max(counts, key=lambda step: (counts[step], -step))
-    for step in range(peak - 86_400_000, peak + 1, STEP_MS):
+    for step in range(peak - _RISE_WITHIN, peak + 1, STEP_MS):
         usual = sum(counts.get(step - n * STEP_MS, 0) for n in range(1, _BEFORE + 1)) / _BEFORE
         if counts.get(step, 0) >= max(_RISE * usual, _OF_PEAK * counts[peak], 1):
             return step
