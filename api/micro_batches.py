@@ -66,4 +66,4 @@ class MicroBatches(Generic[Question, Answer]):
                 again.append((question, waiting))
             elif not waiting.done():
                 waiting.set_result(answer)
-        self._waiting = again + self._waiting
+        self._waiting += again  # behind the others, whom they must not hold up

@@ -37,11 +37,14 @@ class Asked(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """Whether the session is open: who was logged out hears nothing more. Of each event its actor, None where the rules
+    """Whether the stream goes on: who was logged out hears nothing more. Of each event its actor, None where the rules
     do not let it be told."""
 
-    is_open: bool
+    goes_on: bool
     actors: Sequence[Person | None] = ()
+
+
+_NO_MORE = Answer(False)
 
 
 class Telling:
@@ -62,22 +65,25 @@ class Telling:
         still, applied = await asyncio.gather(
             stores.sessions.open_among({asked.session_id for asked in batch}), _applied(stores, events)
         )
-        now = asyncio.get_running_loop().time()
         # What is told of may be newer than the views that say whether it may be shown.
-        late = [asked.until > now and any(not _holds(applied, event) for event in asked.events) for asked in batch]
-        ready = [
+        ready = [all(_holds(applied, event) for event in asked.events) for asked in batch]
+        told = [
             event
-            for asked, is_late in zip(batch, late, strict=True)
-            if asked.session_id in still and not is_late
+            for asked, is_ready in zip(batch, ready, strict=True)
+            if is_ready and asked.session_id in still
             for event in asked.events
         ]
-        actors = await _actors(stores, ready)
+        actors = await _actors(stores, told)
+        now = asyncio.get_running_loop().time()
         answers: list[Answer | None] = []
-        for asked, is_late in zip(batch, late, strict=True):
+        for asked, is_ready in zip(batch, ready, strict=True):
             if asked.session_id not in still:
-                answers.append(Answer(False))
+                answers.append(_NO_MORE)
+            elif is_ready:
+                answers.append(Answer(True, [actors.get(event) for event in asked.events]))
             else:
-                answers.append(None if is_late else Answer(True, [actors.get(event) for event in asked.events]))
+                # Not told for want of the view would be never told: after a while the client has to come again.
+                answers.append(None if now < asked.until else _NO_MORE)
         return answers
 
 

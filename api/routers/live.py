@@ -112,7 +112,7 @@ class Stream:
                     answer = await self._telling.ask(self._session_id, notices)
                 except StoreAway:
                     return  # come again: what was not sent is still kept
-                if not answer.is_open:
+                if not answer.goes_on:
                     return
                 if listener.missed:
                     yield self._place(listener)

@@ -18,6 +18,7 @@ import uvicorn
 from api.routers import live
 from schemas.events import Muted, NoticeWithdrawn, NotificationPreferencesChanged, Notified, Source
 from sinks import notice_tail
+from streams.notices import NOTICES
 from tests.api.gateway import Gateway, Person
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -200,6 +201,29 @@ async def test_what_comes_during_a_heartbeat_is_told(
     async with listening(address, ada) as stream:
         monkeypatch.setattr(gateway.stores.sessions, "open_among", slowly)
         assert (await stream.next()).said["comment_id"] == "1"
+
+
+async def test_what_a_view_does_not_hold_yet_is_told_when_it_does(
+    gateway: Gateway, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether a comment stands is for its view to say. What cannot be judged yet is neither told nor passed over."""
+    monkeypatch.setattr(gateway.stores.settings, "consistency_wait_seconds", 0.1)
+    ada, bob, cam = [await gateway.person(name) for name in ("Ada", "Bob", "Cam")]
+    post = await gateway.post(ada)
+    await gateway.publish(ada, post)
+    await gateway.catch_up()
+    async with listening(address, ada) as stream, listening(address, cam) as other:
+        route = f"/api/v1/posts/{post}/comments"
+        answer = await gateway.client.post(route, json={"text": "Hello"}, headers=bob.headers)
+        (told,) = NOTICES.project(gateway.listener.records[-1:])
+        await gateway.say(told.event, notice(gateway, cam, bob))
+        assert (await other.next()).name == "notification"
+        with pytest.raises(EOFError):
+            await stream.next()
+    monkeypatch.setattr(gateway.stores.settings, "consistency_wait_seconds", SECONDS)
+    async with listening(address, ada, stream.last_id) as stream:
+        await gateway.catch_up()
+        assert (await stream.next()).said["comment_id"] == answer.json()["id"]
 
 
 async def test_who_was_logged_out_hears_nothing_more(
