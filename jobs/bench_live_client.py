@@ -19,8 +19,8 @@ import uvloop
 
 _HOSTS = 20_000
 """Connections from one source address: an address has some 28,000 ports."""
-
-
+_AT_ONCE = 64
+"""Connections that are being made."""
 _DRAIN_SECONDS, _AFTER_SECONDS = 30.0, 1.0
 """How long to wait for what is still to come, at most, and then for what should not."""
 
@@ -101,9 +101,13 @@ async def _main() -> None:
     told: dict[str, Any] = json.loads(await asyncio.to_thread(sys.stdin.readline))
     steady = [Listening(told["port"], token, n) for n, token in enumerate(told["steady"])]
     losing = [Listening(told["port"], token, n) for n, token in enumerate(told["losing"])]
-    for start in range(0, len(steady), 50):
-        await asyncio.gather(*(one.connect() for one in steady[start : start + 50]))
-    await asyncio.gather(*(one.connect() for one in losing))
+    at_once = asyncio.Semaphore(_AT_ONCE)
+
+    async def connect(one: Listening) -> None:
+        async with at_once:
+            await one.connect()
+
+    await asyncio.gather(*(connect(one) for one in (*steady, *losing)))
     print(json.dumps({"connected": len(steady)}), flush=True)
     await asyncio.to_thread(sys.stdin.readline)
     losses = [asyncio.create_task(one.lose(told["losses"], told["seconds"])) for one in losing]
