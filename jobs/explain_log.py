@@ -11,7 +11,6 @@ from schemas.codec import Undecodable, decode
 from schemas.events import (
     Followed,
     FollowerRemoved,
-    FollowRejected,
     PostDeleted,
     PostPublished,
     PostRejected,
@@ -28,10 +27,7 @@ def last_word(settings: Settings, follower: int, tp: TopicPartition, followee: i
     found: tuple[bool, Mark] | None = None
     key = b"%d" % followee
     for offset, event in _events(settings, tp, key):
-        if (
-            isinstance(event, Followed | Unfollowed | FollowRejected | FollowerRemoved)
-            and event.follower_id == follower
-        ):
+        if isinstance(event, Followed | Unfollowed | FollowerRemoved) and event.follower_id == follower:
             found = isinstance(event, Followed), Mark(tp, offset)
     return found
 

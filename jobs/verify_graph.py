@@ -85,7 +85,10 @@ class GraphFold:
                     self.approved.add(pair)
                     self.requests.pop(pair, None)
             case FollowRequested():
-                self.requests[pair] = event.at
+                if not event.follows:
+                    self.requests[pair] = event.at
+            case FollowRejected():
+                self.requests.pop(pair, None)
             case _:
                 self.following.get(a, {}).pop(b, None)
                 self.approved.discard(pair)
@@ -112,12 +115,14 @@ class GraphFold:
     def _mean_pair(self, event: Followed | Unfollowed | FollowRequested | FollowRejected | FollowerRemoved) -> None:
         a, b = pair = event.follower_id, event.followee_id
         followed, asked = self._forget(a, b)
+        if isinstance(event, FollowRejected) and followed:
+            self.meant.add(pair)  # there was nothing to reject
         if not isinstance(event, Followed | FollowRequested) or {(b, 1, a), (b, 2, a)} & self.ties.keys():
             return
         approval = isinstance(event, Followed) and event.actor_id == b
         if approval and not (followed or asked):
             return  # nobody asks any more: it was withdrawn meanwhile
-        if approval or not self.is_private(b) or (followed and isinstance(event, FollowRequested)):
+        if approval or followed or not self.is_private(b):
             self.meant.add(pair)
         else:
             self.asking.setdefault(b, set()).add(a)

@@ -139,7 +139,7 @@ class NoticeFold:
             case FollowerRemoved(follower_id=a, followee_id=b):
                 gone = Subject(b, "follow", 0, a), Subject(b, "request", 0, a), Subject(a, "approval", 0, b)
                 self.asked.difference_update(gone)
-            case FollowRequested(follower_id=a, followee_id=b):
+            case FollowRequested(follower_id=a, followee_id=b, follows=False):
                 self._stands(Subject(b, "request", 0, a))
             case FollowRejected(follower_id=a, followee_id=b):
                 self.asked.discard(Subject(b, "request", 0, a))

@@ -33,15 +33,17 @@ class FollowRequested(Event, frozen=True, kw_only=True):
     follower_id: int
     followee_id: int
     source: str = ""
+    follows: bool = False
 
 
 class FollowRejected(Event, frozen=True, kw_only=True):
-    """``followee_id`` does not let ``follower_id`` follow."""
+    """``followee_id`` does not let ``follower_id`` follow, who asked to. Who follows goes on following."""
 
     TOPIC = "graph"
     KEY = "followee_id"
     follower_id: int
     followee_id: int
+    source: str = ""
 
 
 class FollowerRemoved(Event, frozen=True, kw_only=True):

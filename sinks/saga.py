@@ -102,8 +102,11 @@ class SagaMemory(Memory):
         ]
         for key, pair in decided.pairs.items():
             stamp = pair.offset + 1
-            waits = (_WAITS, (*key, stamp)) if pair.state == "asks" else (_WAITS_NO_MORE, (stamp, *key))
-            rows += [(_PAIR, (*key, (pair.offset, pair.said, pair.state, pair.blocks), stamp)), waits]
+            rows.append((_PAIR, (*key, (pair.offset, pair.said, pair.state, pair.blocks), stamp)))
+            if pair.state == "asks":
+                rows.append((_WAITS, (*key, stamp)))
+            elif key in decided.answered:
+                rows.append((_WAITS_NO_MORE, (stamp, *key)))
         await self._write(rows)
 
     async def _write(self, rows: Sequence[Statement]) -> None:

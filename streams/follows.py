@@ -68,9 +68,13 @@ def _pair(mark: Mark, event: Pairwise) -> Iterator[Upsert | Delete]:
             yield Upsert(mark, "following", key, columns | ({"approved": True} if approved else {}))
             if approved:
                 ended = REQUEST_TABLES
+        case FollowRequested(follows=True):
+            pass
         case FollowRequested():
             for table in REQUEST_TABLES:
                 yield Upsert(mark, table, key, {"requested_at": event.at})
+        case FollowRejected():
+            ended = REQUEST_TABLES
         case _:
             ended = FOLLOW_TABLES + REQUEST_TABLES
     for table in ended:

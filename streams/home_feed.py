@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from schemas.events import Followed, FollowerRemoved, FollowRejected, PostDeleted, PostPublished, Unfollowed
+from schemas.events import Followed, FollowerRemoved, PostDeleted, PostPublished, Unfollowed
 from streams.records import Record
 from streams.views import Mark, Refused, View
 
@@ -51,7 +51,8 @@ FeedWrite = Follow | Unfollow | FanOut | Withdraw
 
 def project(batch: Sequence[Record]) -> list[FeedWrite]:
     """One write for each follow, end of a follow, publication and deletion; the rest does not touch feeds: who asks to
-    follow gets nothing before the Followed that approves it, and a block comes as the saga's Unfollowed."""
+    follow gets nothing before the Followed that approves it, so that a rejection takes nothing, and a block comes as
+    the saga's Unfollowed."""
     writes: list[FeedWrite] = []
     for tp, offset, _, event in batch:
         match event:
@@ -59,7 +60,7 @@ def project(batch: Sequence[Record]) -> list[FeedWrite]:
                 writes.append(FanOut(Mark(tp, offset), event.author_id, event.post_id))
             case PostDeleted():
                 writes.append(Withdraw(Mark(tp, offset), event.author_id, event.post_id))
-            case Followed() | Unfollowed() | FollowRejected() | FollowerRemoved():
+            case Followed() | Unfollowed() | FollowerRemoved():
                 if event.follower_id == event.followee_id:
                     raise Refused(f"person {event.follower_id} cannot follow themselves")
                 kind = Follow if isinstance(event, Followed) else Unfollow

@@ -87,7 +87,7 @@ def tellings_of(event: Event) -> Iterator[Telling]:
             yield Telling(False, followee, follower, FOLLOW)
             yield Telling(False, followee, follower, REQUEST)  # who only asks is removed, too
             yield Telling(False, follower, followee, APPROVAL)
-        case FollowRequested(follower_id=follower, followee_id=followee):
+        case FollowRequested(follower_id=follower, followee_id=followee) if not event.follows:
             yield Telling(True, followee, follower, REQUEST)
         case FollowRejected(follower_id=follower, followee_id=followee):
             yield Telling(False, followee, follower, REQUEST)

@@ -2,10 +2,11 @@
 
 It settles ``graph``. That topic is keyed by the person followed, so all that is said of one followee stands in one
 order, and what it *means* is a function of that order (``Pair``): a request to a public person is a follow; a follow of
-a private one is a request; an approval of what was withdrawn is nothing; with a block between them, nobody follows
-anybody. Views are simpler: the last event of a pair wins. Where the two would differ, because an event was on its way
-while a block or a change of privacy passed it, the saga says an event more, and the views agree again. Until then
-``streams.rules`` keeps from readers what they may not see.
+a private one is a request; an approval of what was withdrawn is nothing; who follows and asks goes on following, and
+there is nothing to reject; with a block between them, nobody follows anybody. Views are simpler: the last event of a
+pair wins. Where the two would differ, because an event was on its way while a block or a change of privacy passed it,
+the saga says an event more, and the views agree again. Until then ``streams.rules`` keeps from readers what they may
+not see.
 
 What the saga says changes no meaning. But it can be overtaken: where a person said something of the pair after the
 record that it answers, it says what that person meant, once more.
@@ -74,7 +75,7 @@ class Known:
     privacy: dict[int, dict[int, bool]] = field(default_factory=dict)
     """Person → offset → private, of each change."""
     pairs: dict[Key, Pair] = field(default_factory=dict)
-    """Of pairs between whom there is more than a plain follow of a person who was always public."""
+    """Of all pairs of whom a person said anything: who asks may follow since before the other went private."""
     waiting: dict[int, set[int]] = field(default_factory=dict)
     """Followee → who asks them; only of those who become public in the batch."""
 
@@ -90,6 +91,8 @@ class Decided:
 
     say: list[Event] = field(default_factory=list)
     pairs: dict[Key, Pair] = field(default_factory=dict)
+    answered: set[Key] = field(default_factory=set)
+    """Those of ``pairs`` who asked, and do not any more."""
 
 
 def project(records: Sequence[Record]) -> list[Seen]:
@@ -129,7 +132,8 @@ def decide(seen: Iterable[Seen], known: Known) -> Decided:
                         decided.pairs[key] = known.pairs[key] = replace(
                             pair, offset=offset, said=offset, state="follows"
                         )
-                        saying.follow(key, approved=True)
+                        decided.answered.add(key)
+                        saying.follow(key)
             known.privacy.setdefault(event.user_id, {})[offset] = event.private
         elif (about := key_of(event)) is not None:
             pair = known.pairs.get(about, Pair())
@@ -137,10 +141,11 @@ def decide(seen: Iterable[Seen], known: Known) -> Decided:
             # The saga's own word makes nobody known who was not.
             if pair.offset < offset and (about in known.pairs or not source_of(event)):
                 after = _settle(pair, event, offset, private, saying, about)
-                if about in known.pairs or saying.events or _is_notable(after, private):
-                    decided.pairs[about] = known.pairs[about] = after
+                decided.pairs[about] = known.pairs[about] = after
                 if after.state == "asks":
                     known.waiting.setdefault(about[0], set()).add(about[1])
+                elif pair.state == "asks":
+                    decided.answered.add(about)
         decided.say += saying.events
     return decided
 
@@ -151,17 +156,11 @@ def source_of(event: Event) -> str:
     return source
 
 
-def _is_notable(after: Pair, private: bool) -> bool:
-    """Whether a pair has to be remembered though nothing was said of it, which could be overtaken: a plain follow of a
-    public person is what every view makes of it anyway."""
-    return private or after.blocks != 0
-
-
 def _settle(pair: Pair, event: Event, offset: int, private: bool, saying: _Saying, key: Key) -> Pair:
     """The pair after ``event``; ``saying`` hears what has to be said for views to agree."""
     if isinstance(event, PAIR_EVENTS):
         if source_of(event):
-            _check_overtaken(pair, event, private, saying, key)
+            _check_overtaken(pair, event, saying, key)
             return replace(pair, offset=offset)
         return replace(pair, offset=offset, said=offset, state=_meant(pair, event, private, saying, key))
     assert isinstance(event, Blocked | Unblocked)  # noqa: S101 (as key_of has it)
@@ -174,6 +173,8 @@ def _settle(pair: Pair, event: Event, offset: int, private: bool, saying: _Sayin
 
 def _meant(pair: Pair, event: PairEvent, private: bool, saying: _Saying, key: Key) -> State:
     """What a person's word comes to."""
+    if isinstance(event, FollowRejected) and pair.state == "follows":
+        return "follows"
     if not isinstance(event, Followed | FollowRequested):
         return "none"
     if pair.blocks:
@@ -184,29 +185,41 @@ def _meant(pair: Pair, event: PairEvent, private: bool, saying: _Saying, key: Ke
             saying.end(key)
             return "none"
         return "follows"
+    if isinstance(event, FollowRequested):
+        return _asked(pair, event, private, saying, key)
     if not private:
-        if isinstance(event, FollowRequested):
-            saying.follow(key, approved=True)
         return "follows"
-    if isinstance(event, Followed):
-        saying.demote(key)
-        return "asks"
-    if pair.state == "follows":
-        saying.follow(key, approved=True)
+    if pair.state == "follows":  # since before the other went private, and readers go by the last Followed
+        saying.follow(key)
         return "follows"
+    saying.demote(key)
     return "asks"
 
 
-def _check_overtaken(pair: Pair, event: PairEvent, private: bool, saying: _Saying, key: Key) -> None:
+def _asked(pair: Pair, event: FollowRequested, private: bool, saying: _Saying, key: Key) -> State:
+    """What a request comes to."""
+    if pair.state == "follows":
+        if not event.follows:  # the followee was told of a request
+            saying.reject(key)
+        return "follows"
+    if not private:
+        saying.follow(key)
+        return "follows"
+    if event.follows:  # they ceased to meanwhile, and nobody took it for a request
+        saying.ask(key)
+    return "asks"
+
+
+def _check_overtaken(pair: Pair, event: PairEvent, saying: _Saying, key: Key) -> None:
     """Say the pair's meaning once more where a person spoke between what the saga answered and its answer."""
     answered = int(source_of(event).split("-")[2])
     if pair.said <= answered:
         return
     literal = {Followed: "follows", FollowRequested: "asks"}.get(type(event), "none")
-    if pair.state == literal:
+    if pair.state == literal or (isinstance(event, FollowRejected) and pair.state == "follows"):
         return
     if pair.state == "follows":
-        saying.follow(key, approved=private)
+        saying.follow(key)
     elif pair.state == "asks":
         saying.demote(key)
     else:
@@ -220,9 +233,17 @@ class _Saying:
         self._cause = cause
         self.events: list[Event] = []
 
-    def follow(self, key: Key, approved: bool) -> None:
-        """The follower follows, by the followee's leave or by themselves."""
-        self._say(Followed, key, key[0] if approved else key[1])
+    def follow(self, key: Key) -> None:
+        """The follower follows, by the followee's leave: it counts also where they go private before it is said."""
+        self._say(Followed, key, key[0])
+
+    def reject(self, key: Key) -> None:
+        """There is no request."""
+        self._say(FollowRejected, key, key[0])
+
+    def ask(self, key: Key) -> None:
+        """The follower asks to follow."""
+        self._say(FollowRequested, key, key[1])
 
     def end(self, key: Key) -> None:
         """Nobody follows, or asks to."""
@@ -231,11 +252,9 @@ class _Saying:
     def demote(self, key: Key) -> None:
         """The follow is a request."""
         self._say(FollowerRemoved, key, key[0])
-        self._say(FollowRequested, key, key[1])
+        self.ask(key)
 
-    def _say(
-        self, made: type[Followed | Unfollowed | FollowerRemoved | FollowRequested], key: Key, actor_id: int
-    ) -> None:
+    def _say(self, made: type[PairEvent], key: Key, actor_id: int) -> None:
         cause, n = self._cause, len(self.events)
         source = cause.source(n)
         self.events.append(

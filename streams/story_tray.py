@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from schemas.events import Followed, FollowerRemoved, FollowRejected, StoryDeleted, StoryPublished, Unfollowed
+from schemas.events import Followed, FollowerRemoved, StoryDeleted, StoryPublished, Unfollowed
 from streams.home_feed import FanOut, FeedWrite, Withdraw
 from streams.home_feed import project as feed_writes
 from streams.records import Record
@@ -26,7 +26,7 @@ def project(batch: Sequence[Record]) -> list[FeedWrite]:
                 writes.append(FanOut(Mark(record.tp, record.offset), event.author_id, event.story_id))
             case StoryDeleted():
                 writes.append(Withdraw(Mark(record.tp, record.offset), event.author_id, event.story_id))
-            case Followed() | Unfollowed() | FollowRejected() | FollowerRemoved():
+            case Followed() | Unfollowed() | FollowerRemoved():
                 writes += feed_writes([record])
     return writes
 

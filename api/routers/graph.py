@@ -33,8 +33,8 @@ async def follow(user: UserPath, me: Writer, stores: Opened, fresh: Fresh, log: 
     said = log.by(me.user_id) | {"follower_id": me.user_id, "followee_id": user_id}
     # Said even if the view holds it already: the view may be older than an unfollow that is under way.
     if facts.standing(user_id).private:
-        await log.say(FollowRequested(**said))
         following = facts.relation(user_id).follows
+        await log.say(FollowRequested(**said, follows=following))
     else:
         await log.say(Followed(**said))
         following = True

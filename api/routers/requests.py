@@ -83,6 +83,8 @@ async def _asking(stores: Stores, fresh: Fresh, me: int, user: str) -> int:
     not_oneself(me, user_id, "follow")
     await fresh.reach(me, "follows")
     await check_person(stores, user_id, await stores.relations.facts(me, [user_id]))
-    if not await stores.follows.has_request(me, user_id):
+    asked = await stores.follows.has_request(me, user_id)
+    # Who asked before the followee let everybody in, or asked once more, may follow by now.
+    if not asked or (await stores.relations.facts(user_id, [me])).relation(me).follows:
         raise not_found("request")
     return user_id

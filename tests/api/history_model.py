@@ -140,6 +140,8 @@ class Model:
             self.follows.add((a, b))
             self.tell(Group(b, "follow", "", ""), a)
             return
+        if (a, b) in self.follows:
+            return
         self.asks.add((a, b))
         self.tell(Group(b, "request", "", ""), a)
 

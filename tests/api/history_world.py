@@ -133,8 +133,6 @@ class World:
             b = rng.choice(sorted(waiting))
         elif what == "unblock" and (blocked := [y for x, y in model.blocks if x == a]):
             b = rng.choice(sorted(blocked))
-        if what == "follow" and b in model.private and (a, b) in model.follows:
-            return  # whether who follows already asks once more is nobody's to say
         await self._do(TO_PEOPLE[what], a, b, model.do(what, a, b), what)
 
     async def _privacy(self, a: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from schemas.events import Event, Followed, FollowerRemoved, FollowRejected, FollowRequested, PrivacyChanged
@@ -102,6 +104,28 @@ async def test_requests_are_rejected_and_withdrawn(gateway: Gateway) -> None:
     await do(gateway, "PUT", f"/me/requests/{bob.id}", ada)
     assert (await do(gateway, "PUT", f"/users/{ada.id}/follow", bob))["following"] is True
     assert await get(gateway, "/me/requests", ada) == await get(gateway, "/me/requested", bob) == (200, [])
+
+
+async def test_who_follows_since_before_somebody_went_private_cannot_ask(gateway: Gateway) -> None:
+    """They go on following, nobody is told of a request, and there is none to approve or to reject."""
+    ada, bob = await gateway.person(), await gateway.person()
+    await do(gateway, "PUT", f"/users/{ada.id}/follow", bob)
+    await change_privacy(gateway, ada, private=True)
+    assert (await do(gateway, "PUT", f"/users/{ada.id}/follow", bob))["following"] is True
+    said = last(gateway)
+    assert isinstance(said, FollowRequested) and said.follows
+    told = (await gateway.client.get("/api/v1/notifications", headers=ada.headers)).json()["items"]
+    assert [one["kind"] for one in told] == ["follow"]
+    # A gateway that is behind did not know that they follow, and Ada answers before the saga does.
+    pair: dict[str, Any] = {"at": 1, "follower_id": int(bob.id), "followee_id": int(ada.id)}
+    next_id = gateway.stores.snowflakes.next
+    await gateway.say(FollowRequested(event_id=next_id(), actor_id=int(bob.id), **pair))
+    await gateway.catch_up()
+    for verb in ("PUT", "DELETE"):
+        await do(gateway, verb, f"/me/requests/{bob.id}", ada, 404)
+    await gateway.say(FollowRejected(event_id=next_id(), actor_id=int(ada.id), **pair))
+    await gateway.catch_up()
+    assert await get(gateway, f"/users/{ada.id}/followers", bob) == (200, [bob.id])
 
 
 async def test_a_follow_that_crossed_going_private_shows_nothing(gateway: Gateway) -> None:

@@ -5,7 +5,16 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from schemas.events import Blocked, Followed, FollowRequested, PostLiked, PostUnliked, PrivacyChanged, Unfollowed
+from schemas.events import (
+    Blocked,
+    Followed,
+    FollowRejected,
+    FollowRequested,
+    PostLiked,
+    PostUnliked,
+    PrivacyChanged,
+    Unfollowed,
+)
 from sinks.cassandra import Cassandra
 from sinks.saga import Memory, SagaMemory, settle
 from streams.saga import SAGA, Seen
@@ -19,6 +28,8 @@ async def test_it_remembers_what_the_one_in_memory_does(cassandra: Cassandra) ->
     rng, world = random.Random(5), World()
     choices: list[Any] = [
         *(lambda kind=kind: [pair(kind, *rng.sample([STAR, FAN, OTHER], 2))] for kind in (Followed, FollowRequested)),
+        lambda: [pair(FollowRequested, *rng.sample([STAR, FAN, OTHER], 2), follows=True)],
+        lambda: [pair(FollowRejected, *rng.sample([STAR, FAN, OTHER], 2), by=STAR)],
         lambda: [pair(Unfollowed, *rng.sample([STAR, FAN, OTHER], 2))],
         lambda: [privacy(rng.random() < 0.6, rng.choice([STAR, FAN]))],
         lambda: block(Blocked, *rng.sample([STAR, FAN, OTHER], 2)) if rng.random() < 0.2 else [],

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.events import Event, Followed, Unfollowed
+from schemas.events import Event, Followed, FollowRejected, FollowRequested, Unfollowed
 from streams.follows import FOLLOWS, project
 from streams.records import Record
 from streams.views import Refused
@@ -16,7 +16,9 @@ from tests.streams.memory_tables import MemoryTables
 Pairs = set[tuple[int, int]]
 
 
-def event(kind: type[Followed] | type[Unfollowed], pair: tuple[int, int], at: int = 1) -> Event:
+def event(
+    kind: type[Followed | Unfollowed | FollowRequested | FollowRejected], pair: tuple[int, int], at: int = 1
+) -> Event:
     return kind(event_id=1, at=at, actor_id=pair[0], follower_id=pair[0], followee_id=pair[1])
 
 
@@ -40,6 +42,42 @@ def test_laws(events: list[Followed | Unfollowed], rng: random.Random) -> None:
         pair = (one.follower_id, one.followee_id)
         expected = expected | {pair} if isinstance(one, Followed) else expected - {pair}
     check_laws(FOLLOWS, events, rng, read, (expected, expected))
+
+
+kinds = st.sampled_from([Followed, Unfollowed, FollowRequested, FollowRejected])
+
+
+@at_leisure
+@given(st.lists(st.builds(event, kinds, pairs, st.integers(0, 9)), max_size=25), st.randoms(use_true_random=False))
+def test_a_request_and_its_rejection_change_nothing_for_who_follows(
+    events: list[Followed | Unfollowed | FollowRequested | FollowRejected], rng: random.Random
+) -> None:
+    expected: Pairs = set()
+    asked: Pairs = set()
+    for one in events:
+        pair = (one.follower_id, one.followee_id)
+        match one:
+            case Followed():
+                expected = expected | {pair}
+            case FollowRequested():
+                asked = asked | {pair}
+            case FollowRejected():
+                asked = asked - {pair}
+            case _:
+                expected, asked = expected - {pair}, asked - {pair}
+    check_laws(FOLLOWS, events, rng, read_all, (expected, expected, asked, asked))
+
+
+def read_all(tables: MemoryTables) -> tuple[Pairs, Pairs, Pairs, Pairs]:
+    requests, requested = (
+        {(row["follower_id"], row["followee_id"]) for row in tables.rows(table)} for table in ("requests", "requested")
+    )
+    return *read(tables), requests, requested
+
+
+def test_a_request_of_who_is_known_to_follow_is_for_the_saga_alone() -> None:
+    known = FollowRequested(event_id=1, at=1, actor_id=1, follower_id=1, followee_id=2, follows=True)
+    assert project(flat([known])) == []
 
 
 @at_leisure

@@ -61,6 +61,7 @@ CASES: list[tuple[Event, set[tuple[Any, ...]]]] = [
     (Followed(**FROM_ADA), {(False, *REQUEST), (True, *APPROVAL)}),
     (Followed(**FROM_BOB, source="graph-0-1-0"), {(False, *REQUEST), (True, *APPROVAL)}),
     (FollowRequested(**FROM_BOB), {(True, *REQUEST)}),
+    (FollowRequested(**FROM_BOB, follows=True), set()),
     (FollowRejected(**FROM_ADA), {(False, *REQUEST)}),
     (FollowerRemoved(**FROM_ADA), {(False, *FOLLOW), (False, *REQUEST), (False, *APPROVAL)}),
     (Unfollowed(**FROM_BOB), {(False, *FOLLOW), (False, *REQUEST), (False, *APPROVAL)}),

@@ -38,8 +38,8 @@ AT = 1_780_000_000_000
 BASE: dict[str, Any] = {"event_id": 1, "at": AT}
 
 
-def pair(kind: Any, follower: int = FAN, followee: int = STAR, *, by: int | None = None) -> Event:
-    made: Event = kind(**BASE, actor_id=by or follower, follower_id=follower, followee_id=followee)
+def pair(kind: Any, follower: int = FAN, followee: int = STAR, *, by: int | None = None, **more: bool) -> Event:
+    made: Event = kind(**BASE, actor_id=by or follower, follower_id=follower, followee_id=followee, **more)
     return made
 
 
@@ -54,6 +54,10 @@ def block(kind: Any, one: int = STAR, other: int = FAN) -> list[Event]:
 def like(kind: Any, user: int = FAN, author: int = STAR, post: int = 100) -> Event:
     made: Event = kind(**BASE, actor_id=user, post_id=post, author_id=author)
     return made
+
+
+ASKS_THOUGH_FOLLOWING = pair(FollowRequested, follows=True)
+"""Whether or not they do."""
 
 
 class World:
@@ -153,10 +157,33 @@ def test_going_public_approves_what_waits() -> None:
         ([*block(Blocked, FAN, STAR), pair(Followed), *block(Unblocked, FAN, STAR)], "none"),
         ([*block(Blocked), *block(Unblocked), pair(Followed)], "follows"),
         ([privacy(True), pair(Followed), pair(FollowerRemoved, by=STAR), privacy(False)], "none"),
+        # Who follows since before they went private asks once more: nothing changes, whoever knew what.
+        ([pair(Followed), privacy(True), pair(FollowRequested), pair(FollowRejected, by=STAR)], "follows"),
+        ([pair(Followed), privacy(True), ASKS_THOUGH_FOLLOWING, pair(FollowRejected, by=STAR)], "follows"),
+        ([pair(Followed), privacy(True), pair(Followed)], "follows"),
+        ([pair(Followed), privacy(True), pair(FollowRequested), pair(Unfollowed)], "none"),
+        ([pair(Followed), pair(Unfollowed), privacy(True), ASKS_THOUGH_FOLLOWING], "asks"),
+        ([pair(Followed), privacy(True), pair(FollowerRemoved, by=STAR), ASKS_THOUGH_FOLLOWING], "asks"),
+        ([pair(Followed), pair(Unfollowed), privacy(True), privacy(False), ASKS_THOUGH_FOLLOWING], "follows"),
     ],
 )
 def test_what_crossed_is_settled(events: list[Event], state: str) -> None:
     assert after(*events).state() == state
+
+
+def test_who_follows_and_asks_once_more_is_no_request_and_not_let_in_anew() -> None:
+    for again, said in ((pair(FollowRequested), [FollowRejected]), (ASKS_THOUGH_FOLLOWING, [])):
+        world = after(pair(Followed), privacy(True), again)
+        (records,) = world.log.records.values()
+        assert [type(record.event) for record in records[3:]] == said
+        assert {(one.kind, one.recipient, one.actor) for one in world.fold().told.asked} == {("follow", STAR, FAN)}
+        assert not world.fold().graph.requests
+
+
+def test_who_ceased_to_follow_and_asks_is_told_of() -> None:
+    """Though the gateway did not know yet that they ceased."""
+    world = after(pair(Followed), privacy(True), pair(Unfollowed), ASKS_THOUGH_FOLLOWING)
+    assert {(one.kind, one.recipient, one.actor) for one in world.fold().told.asked} == {("request", STAR, FAN)}
 
 
 def test_what_the_saga_says_and_a_person_overtook_is_said_anew() -> None:
@@ -209,6 +236,7 @@ histories = st.lists(
         st.builds(
             lambda kind, two: [pair(kind, *two)], st.sampled_from([Followed, FollowRequested, Unfollowed]), couples
         ),
+        st.builds(lambda two, follows: [pair(FollowRequested, *two, follows=follows)], couples, st.booleans()),
         st.builds(
             lambda kind, two: [pair(kind, *two, by=two[1])],
             st.sampled_from([FollowerRemoved, FollowRejected]),
