@@ -11,11 +11,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import uvicorn
 from fastapi import FastAPI, Response
 
 from api.identity import Reader
 from api.problems import add_problem_answers
+from api.serving import serve
 from api.stores import open_stores
 from sinks.settings import Settings
 
@@ -47,8 +47,7 @@ def create_app(settings: Settings, folder: Path) -> FastAPI:
 def main() -> None:
     """Serve, as ``python -m api`` does."""
     settings = Settings()
-    app = create_app(settings, Path(os.environ["BARE_PAGES"]))
-    uvicorn.run(app, host=settings.api_host, port=settings.api_port, loop="uvloop", server_header=False)
+    serve(create_app(settings, Path(os.environ["BARE_PAGES"])), settings)
 
 
 if __name__ == "__main__":

@@ -7,8 +7,10 @@ between two pages.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from operator import neg
 from typing import Generic, TypeVar
 
 SPARE = 5
@@ -39,7 +41,8 @@ async def page(
     ``skeleton`` holds every id above ``floor`` (newest first, without duplicates); from the floor downwards ``older``
     knows them. ``floor`` 0 says that there is nothing below.
     """
-    above = [post for post in skeleton if floor < post < before]
+    # Found by bisection: hardly any of hundreds are looked at.
+    above = skeleton[bisect_right(skeleton, -before, key=neg) : bisect_left(skeleton, -floor, key=neg)]
     bottom = min(before, floor + 1)
     ended = floor == 0
     found: list[tuple[int, Shown]] = []

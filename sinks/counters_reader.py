@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
 import msgspec
 
 from sinks.counters import COUNTED, KINDS, PASS, name_of, prefix_of, replies_of
+from sinks.gathered import Asked, Gathered, Read
 from sinks.home_feed_watch import GenerationWatch
 from sinks.redis import Redis, reaching_redis
 from sinks.scripts import ScriptCall, Scripts, joined
@@ -17,7 +18,11 @@ from streams.counters import COMMENTS, LIKES, SAVES, SHARES
 from streams.records import TopicPartition
 
 _encode = msgspec.msgpack.Encoder().encode
+_numbers = msgspec.msgpack.Decoder(list[int]).decode
 _PIPELINED = 1000
+_VIEWED, _SIZED = (KINDS[LIKES], KINDS[SAVES]), (KINDS[COMMENTS], KINDS[SHARES])
+_Question = tuple[int, int | None]
+"""A post, and who looks at it."""
 
 
 class Count(NamedTuple):
@@ -45,7 +50,9 @@ class CounterReader:
         self._watch = watch
         self._reaching = watch.circuit.reaching if watch else reaching_redis
         self._prefixes = [prefix_of(generation, bucket) for bucket in range(buckets)]
-        self._scripts = Scripts(redis, {"read": joined("shards", "counters_read")}, self._reaching)
+        texts = {"read": joined("shards", "counters_read"), "posts": joined("shards", "counters_posts")}
+        self._scripts = Scripts(redis, texts, self._reaching)
+        self._gathered = Gathered(self._read_posts, watch)
 
     async def likes(self, post_ids: Collection[int], viewer_id: int | None) -> dict[int, Count]:
         """The likes of each of ``post_ids``; nobody's, without a viewer. One round trip. Raises ``StoreAway``."""
@@ -53,16 +60,32 @@ class CounterReader:
         return {post_id: Count(counts[0], bool(counts[1])) for post_id, counts in found.items()}
 
     async def posts(self, post_ids: Collection[int], viewer_id: int | None) -> dict[int, PostCounts]:
-        """All that is counted of each of ``post_ids``. One round trip. Raises ``StoreAway``."""
+        """All that is counted of each of ``post_ids``. One round trip, shared with others. Raises ``StoreAway``."""
+        wanted: dict[int, list[_Question]] = {}
+        for post_id in post_ids:
+            wanted.setdefault(bucket_of(post_id, len(self._prefixes)), []).append((post_id, viewer_id))
+        found: dict[int, PostCounts] = {}
+        for bucket, answers in (await self._gathered.ask(wanted)).items():
+            for question in wanted[bucket]:
+                found[question[0]] = answers[question]
+        return found
 
-        def names(post_id: int) -> tuple[list[str], list[str]]:
-            own = [name_of(LIKES, post_id), name_of(SAVES, post_id)]
-            return own, [name_of(COMMENTS, post_id), name_of(SHARES, post_id)]
-
-        found = await self._read(post_ids, viewer_id, names)
+    async def _read_posts(self, asked: Asked[_Question]) -> Read[dict[_Question, PostCounts]]:
+        calls: list[ScriptCall] = []
+        by_post: list[dict[int, list[int | None]]] = []
+        for bucket, questions in asked.items():
+            posts: dict[int, list[int | None]] = {}
+            for post_id, viewer_id in questions:
+                posts.setdefault(post_id, []).append(viewer_id)
+            by_post.append(posts)
+            words = ([str(word or "") for word in (post_id, *viewers)] for post_id, viewers in posts.items())
+            prefix = self._prefixes[bucket]
+            asking = _encode((prefix, _VIEWED, _SIZED, *words))
+            calls.append(ScriptCall("posts", prefix + "fences", (asking,)))
+        answers = await self._scripts.run(calls)
         return {
-            post_id: PostCounts(Count(likes, bool(liked)), bool(saved), comments, shares)
-            for post_id, (likes, liked, _, saved, comments, shares) in found.items()
+            bucket: ((born, moves), _counted(posts, _numbers(packed)))
+            for bucket, posts, (born, moves, packed) in zip(asked, by_post, answers, strict=True)
         }
 
     async def replies(self, post_id: int, comment_ids: Sequence[int]) -> dict[int, int]:
@@ -108,6 +131,21 @@ class CounterReader:
                 pipeline.hget(prefix + "fences", f"{PASS}:{tp}")
             answers = await pipeline.execute()
         return min(int(stored.split()[0]) if stored else -1 for stored in answers)
+
+
+def _counted(posts: Mapping[int, Sequence[int | None]], numbers: Sequence[int]) -> dict[_Question, PostCounts]:
+    """What counters_posts.lua answered for ``posts`` and their viewers."""
+    found: dict[_Question, PostCounts] = {}
+    at = 0
+    for post_id, viewers in posts.items():
+        likes, _, comments, shares = numbers[at : at + 4]
+        at += 4
+        for viewer in viewers:
+            found[post_id, viewer] = PostCounts(
+                Count(likes, bool(numbers[at])), bool(numbers[at + 1]), comments, shares
+            )
+            at += 2
+    return found
 
 
 class Shard(NamedTuple):

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Collection, Sequence
 from itertools import islice
+from operator import neg
 from typing import Any, NamedTuple
 
+import msgspec
+
 from schemas.ids import MAX_ID
+from sinks.gathered import Asked, Gathered, Read
 from sinks.home_feed_buckets import HOME_FEEDS, PUSH, Feeds
 from sinks.home_feed_watch import GenerationWatch
 from sinks.redis import Redis, reaching_redis
+from sinks.scripts import ScriptCall, Scripts, joined
 from streams.buckets import bucket_of
 from streams.records import TopicPartition
 
@@ -29,13 +35,29 @@ class Skeleton(NamedTuple):
 
 
 ASLEEP = Skeleton([], MAX_ID - 1, True)
+_Question = tuple[str, int]
+"""``h``, the feed, or ``t``, the timeline, and of whom."""
+
+
+class _List(NamedTuple):
+    """A feed with those authors whose timelines belong to it, or a timeline, which has none."""
+
+    asleep: bool
+    floor: int
+    pulled: list[int]
+    posts: list[int]
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_lists = msgspec.msgpack.Decoder(tuple[list[_List], list[_List]], strict=False).decode
+"""Ids come as strings, and are numbers here."""
 
 
 class HomeFeedReader:
     """Reads one generation of the home feed. Every method raises ``StoreAway``.
 
     With a ``watch``, as gateways have, it raises ``Healing``, a ``StoreAway``, rather than to answer from a bucket that
-    lost data and has not come back: the check costs one short command in the same round trip. Without one, jobs read
+    lost data and has not come back: the check is part of the same round trip. Without one, jobs read
     what there is.
     """
 
@@ -53,6 +75,9 @@ class HomeFeedReader:
         self.generation = generation
         self._count = buckets
         self._watch = watch
+        reaching = watch.circuit.reaching if watch else reaching_redis
+        self._scripts = Scripts(redis, {"read": joined("home_feed_read")}, reaching)
+        self._gathered = Gathered(self._read_lists, watch)
 
     def _bucket(self, user_id: int) -> int:
         return bucket_of(user_id, self._count)
@@ -85,7 +110,8 @@ class HomeFeedReader:
         return (await self.skeletons([user_id]))[user_id]
 
     async def skeletons(self, user_ids: Collection[int]) -> dict[int, Skeleton]:
-        """The feeds of ``user_ids``: one round trip, and a second one where somebody follows a pulled author."""
+        """The feeds of ``user_ids``: one round trip, and a second one where somebody follows a pulled author; both are
+        shared with others."""
         found: dict[int, Skeleton] = {}
         rest = iter(user_ids)
         while some := list(islice(rest, _MANY)):
@@ -93,43 +119,46 @@ class HomeFeedReader:
         return found
 
     async def _skeletons(self, user_ids: Sequence[int]) -> dict[int, Skeleton]:
-        commands: list[Sequence[Any]] = []
-        for user in user_ids:
-            # Whether asleep, both first and last: the sweep can come in between, and so can the end of a waking.
-            commands.append(("HGET", self._key(user, "asleep"), user))
-            # List, then floor: a trim in between shows ids that the floor then drops, never too few.
-            commands.append(("LRANGE", self._key(user, f"h:{user}"), 0, -1))
-            commands.append(("HGET", self._key(user, "floors"), user))
-            commands.append(("SINTER", self._key(user, f"o:{user}"), self._key(user, "pulled")))
-            commands.append(("HGET", self._key(user, "asleep"), user))
-        answers = await self._read([self._bucket(user) for user in user_ids], commands)
-        lists = await self._pulled(sorted({int(author) for authors in answers[3::5] for author in authors}))
+        feeds = await self._ask("h", user_ids)
+        lists = await self._ask("t", {author for feed in feeds.values() for author in feed.pulled})
         skeletons = {}
-        for n, user in enumerate(user_ids):
-            before, posts, floor, authors, after = answers[5 * n : 5 * n + 5]
-            if before or after:
+        for user in user_ids:
+            feed = feeds[user]
+            if feed.asleep:
                 skeletons[user] = ASLEEP
                 continue
-            ids, lowest = {int(post) for post in posts}, int(floor or 0)
-            for author in authors:
-                more, floor_of_author = lists[int(author)]
-                ids |= more
-                lowest = max(lowest, floor_of_author)
-            skeletons[user] = Skeleton(sorted((post for post in ids if post > lowest), reverse=True), lowest)
+            timelines = [lists[author] for author in feed.pulled]
+            ids = sorted(set(feed.posts).union(*(timeline.posts for timeline in timelines)), reverse=True)
+            lowest = max((timeline.floor for timeline in timelines), default=0)
+            lowest = max(lowest, feed.floor)
+            skeletons[user] = Skeleton(ids[: bisect_left(ids, -lowest, key=neg)], lowest)
         return skeletons
 
-    async def _pulled(self, authors: Sequence[int]) -> dict[int, tuple[set[int], int]]:
-        if not authors:
+    async def _ask(self, kind: str, people: Collection[int]) -> dict[int, _List]:
+        """The lists ``kind`` of ``people``: their feeds, or their timelines."""
+        if not people:
             return {}
-        commands: list[Sequence[Any]] = []
-        for author in authors:
-            commands.append(("LRANGE", self._key(author, f"t:{author}"), 0, -1))
-            commands.append(("HGET", self._key(author, "floors"), f"t{author}"))
-        answers = await self._read([self._bucket(author) for author in authors], commands)
+        wanted: dict[int, list[_Question]] = {}
+        for person in people:
+            wanted.setdefault(self._bucket(person), []).append((kind, person))
+        answers = await self._gathered.ask(wanted)
         return {
-            author: ({int(post) for post in posts}, int(floor or 0))
-            for author, posts, floor in zip(authors, answers[0::2], answers[1::2], strict=True)
+            question[1]: answers[bucket][question] for bucket, questions in wanted.items() for question in questions
         }
+
+    async def _read_lists(self, asked: Asked[_Question]) -> Read[dict[_Question, _List]]:
+        calls: list[ScriptCall] = []
+        for bucket, questions in asked.items():
+            feeds = [str(person) for kind, person in questions if kind == "h"]
+            timelines = [str(person) for kind, person in questions if kind == "t"]
+            prefix = self._in(bucket, "")
+            calls.append(ScriptCall("read", prefix + "fences", (_encode((prefix, feeds, timelines)),)))
+        found: dict[int, tuple[Sequence[bytes | None], dict[_Question, _List]]] = {}
+        for bucket, (born, moves, packed) in zip(asked, await self._scripts.run(calls), strict=True):
+            feeds_read, timelines_read = _lists(packed)
+            lists = {"h": iter(feeds_read), "t": iter(timelines_read)}
+            found[bucket] = (born, moves), {question: next(lists[question[0]]) for question in asked[bucket]}
+        return found
 
     async def following_of(self, user_id: int) -> list[int]:
         """Whom ``user_id`` follows, in no order."""
@@ -155,8 +184,8 @@ class HomeFeedReader:
 
     async def timeline(self, author_id: int) -> tuple[list[int], int]:
         """The author's newest posts, newest first, and the timeline's floor."""
-        posts, floor = (await self._pulled([author_id]))[author_id]
-        return sorted(posts, reverse=True), floor
+        timeline = (await self._ask("t", [author_id]))[author_id]
+        return sorted(timeline.posts, reverse=True), timeline.floor
 
     async def fence(self, user_id: int, tp: TopicPartition) -> int:
         """Up to which offset of ``tp`` this person's feed is complete; -1 for nothing."""

@@ -125,12 +125,12 @@ class Remembered:
 
     def _fence(self, fences: Mapping[TopicPartition, int], topic: str, key_id: int) -> int:
         """Up to where the view holds what was said under the key of ``key_id``."""
-        return fences.get(TopicPartition(topic, _partition(key_id, self._partitions)), -1)
+        return fences.get(_place(topic, key_id, self._partitions), -1)
 
 
 @lru_cache(maxsize=65_536)
-def _partition(key_id: int, partitions: int) -> int:
-    return partition_of(b"%d" % key_id, partitions)
+def _place(topic: str, key_id: int, partitions: int) -> TopicPartition:
+    return TopicPartition(topic, partition_of(b"%d" % key_id, partitions))
 
 
 def _keep(kept: OrderedDict[Key, Value], key: Key, value: Value, most: int) -> None:

@@ -10,12 +10,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
-from sinks.cassandra import Cassandra
+from sinks.cassandra import Cassandra, Row
 from streams.records import TopicPartition
 
 Applied = Mapping[str, Mapping[TopicPartition, int]]
 """Of each view the offset of each partition of its sources up to which it is applied; none where there is no fence."""
-_FENCES = "SELECT topic, partition, applied_offset FROM fences WHERE view_name = ? AND generation = ?"
+_FENCES = (
+    "SELECT view_name, generation, topic, partition, applied_offset FROM fences "
+    "WHERE view_name IN ? AND generation IN ?"
+)
+"""One statement for all views: what it costs is mostly its being sent and answered, again and again."""
 
 
 class Versions:
@@ -24,6 +28,8 @@ class Versions:
     def __init__(self, cassandra: Cassandra, generations: Mapping[str, int]) -> None:
         self._cassandra = cassandra
         self._generations = dict(generations)
+        self._rows: list[Row] = []
+        self._applied: Applied = {view: {} for view in generations}
         self._running: asyncio.Task[Applied] | None = None
         self._next: asyncio.Task[Applied] | None = None
 
@@ -40,13 +46,16 @@ class Versions:
             await asyncio.wait([running])
         # Who comes from here on would be answered with what may be older than their question.
         self._running, self._next = self._next, None
-        views = self._generations.items()
-        answers = await self._cassandra.execute_each((_FENCES, view) for view in views)
+        rows = await self._cassandra.execute(_FENCES, (list(self._generations), list(set(self._generations.values()))))
+        if rows == self._rows:
+            return self._applied  # the very same, by which readers know that nothing has moved
+        applied: dict[str, dict[TopicPartition, int]] = {view: {} for view in self._generations}
         # Two rows of one partition mean a topic that was made again; its agents stand still, whichever is taken here.
-        return {
-            view: {TopicPartition(row.topic, row.partition): row.applied_offset for row in rows}
-            for (view, _), rows in zip(views, answers, strict=True)
-        }
+        for view, generation, topic, partition, offset in rows:
+            if generation == self._generations[view]:
+                applied[view][TopicPartition(topic, partition)] = offset
+        self._rows, self._applied = rows, applied
+        return applied
 
 
 def _looked_at(task: asyncio.Task[Applied]) -> None:

@@ -25,10 +25,15 @@ local function shard_of(member, n)
   return shard
 end
 
+-- "n count", as `shards` has it.
+local function parsed(stored)
+  local space = string.find(stored, ' ', 1, true)
+  return tonumber(string.sub(stored, 1, space - 1)), tonumber(string.sub(stored, space + 1))
+end
+
 -- How many shards the set `name` has, and how many members.
 local function size_of(prefix, name)
   local stored = call('HGET', prefix .. 'shards', name)
   if not stored then return 1, call('SCARD', prefix .. name .. ':0') end
-  local space = string.find(stored, ' ', 1, true)
-  return tonumber(string.sub(stored, 1, space - 1)), tonumber(string.sub(stored, space + 1))
+  return parsed(stored)
 end
