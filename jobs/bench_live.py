@@ -38,7 +38,7 @@ class Shape(NamedTuple):
 
     streams: int = 5_000
     rate: float = 200.0
-    seconds: float = 15.0
+    seconds: float = 12.0
     losing: int = 5
     losses: int = 100
     actors: int = 100

@@ -29,7 +29,7 @@ def test_pages_come_from_the_gateway_and_from_the_yardstick() -> None:
 
 
 def test_notices_come_to_streams_and_to_those_that_are_lost() -> None:
-    figures = bench_live.run(bench_live.Shape(streams=12, rate=40, seconds=1.5, losing=2, losses=5, actors=3, warm=0.5))
+    figures = bench_live.run(bench_live.Shape(streams=12, rate=60, seconds=1.0, losing=2, losses=5, actors=3, warm=0.5))
     assert set(figures) >= KEYS
     assert (figures["connections"], figures["ended"]) == (12, 0)
     lost = [figures[name] for name in ("missed", "repeated", "losing_missed", "losing_repeated")]
