@@ -79,9 +79,9 @@ async def _run(shape: Shape) -> dict[str, Any]:
                 _line(client.stdin)
                 ids = [[one.user_id for one in people], [one.user_id for one in losing]]
                 produced, to = await _produce(world, shape, actors, *ids)
+                busy = gateway.processor_seconds() - spent  # with heartbeats, and with those who come again
                 _line(client.stdin, str(len(produced)))
                 came = json.loads(await asyncio.to_thread(client.stdout.readline))
-                busy = gateway.processor_seconds() - spent
             heard = await asyncio.to_thread(listener.stop)
     measured = {number: at for number, at in produced.items() if number > shape.rate * shape.warm}
     idle = [(at - measured[number]) * 1000 for number, at in heard if number in measured]
