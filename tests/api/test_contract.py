@@ -11,11 +11,12 @@ A route's requests are sent to the gateway in process, in its own event loop.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import httpx
 import pytest
+import pytest_asyncio
 import requests
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, seed, settings
@@ -30,6 +31,8 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from sinks.clickhouse import ClickHouse
+from sinks.fact_migrations import migrate
 from tests.api.gateway import Gateway, Person
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -49,10 +52,18 @@ ENDS_SESSIONS = {"log_out", "log_out_everywhere"}
 Answers = Callable[[Any], Iterator[httpx.Response]]
 
 
-# The gateway's own threads draw from it meanwhile.
-@pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def insights(gateway: Gateway) -> AsyncIterator[None]:
+    """The tables that insights are asked of, without a fact."""
+    settings = gateway.settings
+    async with await ClickHouse.connect(settings, make_database=True) as clickhouse:
+        await migrate(clickhouse, 1)
+        yield
+        await clickhouse.command(f"DROP DATABASE {settings.clickhouse_database} SYNC")
+
+
 async def test_every_answer_is_as_documented(
-    gateway: Gateway, monkeypatch: pytest.MonkeyPatch, pytestconfig: pytest.Config
+    gateway: Gateway, insights: None, monkeypatch: pytest.MonkeyPatch, pytestconfig: pytest.Config
 ) -> None:
     for limit in ("write", "login", "comment", "export", "stranger_read"):
         monkeypatch.setattr(gateway.settings, f"{limit}_burst", 10**6)
