@@ -88,7 +88,11 @@ def test_push_services_know_the_sender() -> None:
     jwt.decode(token, point, algorithms=["ES256"], options={"verify_aud": False, "verify_exp": False})
 
 
-@pytest.mark.parametrize(("key", "subject"), [("AAAA", "mailto:a@b"), ("!", "mailto:a@b"), (new_vapid_key(), "a@b")])
+@pytest.mark.parametrize(
+    ("key", "subject"),
+    [("AAAA", "mailto:a@b"), ("!", "mailto:a@b"), (new_vapid_key(), "a@b")],
+    ids=["short", "undecodable", "nobody to write to"],  # the same in every worker, though keys are not
+)
 def test_an_identity_that_is_none(key: str, subject: str) -> None:
     with pytest.raises(ValueError):
         Vapid(key, subject)
