@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Sequence
 from itertools import islice
 from operator import neg
@@ -39,8 +39,9 @@ _Question = tuple[str, int]
 """``h``, the feed, or ``t``, the timeline, and of whom."""
 
 
-class _List(NamedTuple):
-    """A feed with those authors whose timelines belong to it, or a timeline, which has none."""
+class Entries(NamedTuple):
+    """A feed with those authors whose timelines belong to it, or a timeline, which has none. ``posts``: newest first,
+    possibly some of them twice."""
 
     asleep: bool
     floor: int
@@ -48,8 +49,22 @@ class _List(NamedTuple):
     posts: list[int]
 
 
+def newest_of(lists: Sequence[Entries], before: int, count: int | None) -> Skeleton:
+    """What ``lists`` hold together below ``before``; of each the newest ``count``, which leaves those of all."""
+    ids: set[int] = set()
+    lowest = 0
+    for one in lists:
+        begin = bisect_right(one.posts, -before, key=neg)
+        end = len(one.posts) if count is None else begin + count
+        ids.update(one.posts[begin:end])
+        # What a list has left out may stand anywhere below the last that was taken of it.
+        lowest = max(lowest, one.floor, one.posts[end - 1] - 1 if end < len(one.posts) else 0)
+    found = sorted(ids, reverse=True)
+    return Skeleton(found[: bisect_left(found, -lowest, key=neg)], lowest)
+
+
 _encode = msgspec.msgpack.Encoder().encode
-_lists = msgspec.msgpack.Decoder(tuple[list[_List], list[_List]], strict=False).decode
+_lists = msgspec.msgpack.Decoder(tuple[list[Entries], list[Entries]], strict=False).decode
 """Ids come as strings, and are numbers here."""
 
 
@@ -118,7 +133,14 @@ class HomeFeedReader:
             found.update(await self._skeletons(some))
         return found
 
-    async def _skeletons(self, user_ids: Sequence[int]) -> dict[int, Skeleton]:
+    async def newest(self, user_id: int, before: int, count: int) -> Skeleton:
+        """Of one person's feed the newest below ``before``: ``count`` of them, where there are so many. Its floor is
+        below these: all that a page looks at, at the price of a page."""
+        return (await self._skeletons([user_id], before, count))[user_id]
+
+    async def _skeletons(
+        self, user_ids: Sequence[int], before: int = MAX_ID + 1, count: int | None = None
+    ) -> dict[int, Skeleton]:
         feeds = await self._ask("h", user_ids)
         lists = await self._ask("t", {author for feed in feeds.values() for author in feed.pulled})
         skeletons = {}
@@ -127,14 +149,11 @@ class HomeFeedReader:
             if feed.asleep:
                 skeletons[user] = ASLEEP
                 continue
-            timelines = [lists[author] for author in feed.pulled]
-            ids = sorted(set(feed.posts).union(*(timeline.posts for timeline in timelines)), reverse=True)
-            lowest = max((timeline.floor for timeline in timelines), default=0)
-            lowest = max(lowest, feed.floor)
-            skeletons[user] = Skeleton(ids[: bisect_left(ids, -lowest, key=neg)], lowest)
+            timelines = (lists[author] for author in feed.pulled)
+            skeletons[user] = newest_of([feed, *timelines], before, count)
         return skeletons
 
-    async def _ask(self, kind: str, people: Collection[int]) -> dict[int, _List]:
+    async def _ask(self, kind: str, people: Collection[int]) -> dict[int, Entries]:
         """The lists ``kind`` of ``people``: their feeds, or their timelines."""
         if not people:
             return {}
@@ -146,16 +165,18 @@ class HomeFeedReader:
             question[1]: answers[bucket][question] for bucket, questions in wanted.items() for question in questions
         }
 
-    async def _read_lists(self, asked: Asked[_Question]) -> Read[dict[_Question, _List]]:
+    async def _read_lists(self, asked: Asked[_Question]) -> Read[dict[_Question, Entries]]:
         calls: list[ScriptCall] = []
         for bucket, questions in asked.items():
             feeds = [str(person) for kind, person in questions if kind == "h"]
             timelines = [str(person) for kind, person in questions if kind == "t"]
             prefix = self._in(bucket, "")
             calls.append(ScriptCall("read", prefix + "fences", (_encode((prefix, feeds, timelines)),)))
-        found: dict[int, tuple[Sequence[bytes | None], dict[_Question, _List]]] = {}
+        found: dict[int, tuple[Sequence[bytes | None], dict[_Question, Entries]]] = {}
         for bucket, (born, moves, packed) in zip(asked, await self._scripts.run(calls), strict=True):
             feeds_read, timelines_read = _lists(packed)
+            for one in (*feeds_read, *timelines_read):
+                one.posts.sort(reverse=True)  # nearly so as they came
             lists = {"h": iter(feeds_read), "t": iter(timelines_read)}
             found[bucket] = (born, moves), {question: next(lists[question[0]]) for question in asked[bucket]}
         return found
@@ -185,7 +206,7 @@ class HomeFeedReader:
     async def timeline(self, author_id: int) -> tuple[list[int], int]:
         """The author's newest posts, newest first, and the timeline's floor."""
         timeline = (await self._ask("t", [author_id]))[author_id]
-        return sorted(timeline.posts, reverse=True), timeline.floor
+        return timeline.posts, timeline.floor
 
     async def fence(self, user_id: int, tp: TopicPartition) -> int:
         """Up to which offset of ``tp`` this person's feed is complete; -1 for nothing."""

@@ -21,6 +21,8 @@ from sinks.home_feed_reader import ASLEEP, Skeleton
 
 router = APIRouter(prefix="/api/v1/feed", tags=["feed"])
 SOURCE = "Feed-Source"
+_LOOKED_AT = 20
+"""And twice the page: where rules drop more of these, the page goes on in Cassandra, as below a floor."""
 _HEADERS = {
     SOURCE: {
         "description": "`redis`, or `cassandra` while the feed in Redis is away, coming back or being made again.",
@@ -55,7 +57,7 @@ async def get_feed(me: Reader, stores: Opened, fresh: Fresh, cursor: Cursor, lim
     if near:
         try:
             await stores.seen.note(me.user_id)
-            skeleton = await stores.home_feed.skeleton(me.user_id)
+            skeleton = await stores.home_feed.newest(me.user_id, before, _LOOKED_AT + 2 * limit)
             if not skeleton.asleep:
                 body = await _page(stores, me.user_id, skeleton, before, limit, counted)
                 return _answer(body, "redis", status)
