@@ -98,7 +98,7 @@ async def get_story(story_id: IdPath, visitor: Visitor, stores: Opened, fresh: F
     return shown[0]
 
 
-@router.post("/stories/{story_id}/views", responses=_ANSWERS)
+@router.post("/stories/{story_id}/views", responses=_ANSWERS | problems(413, 415))
 async def see_story(story_id: IdPath, me: Writer, stores: Opened, fresh: Fresh, log: Said, watched: How) -> StorySeen:
     """Say that one saw a story; again is as good as once. Nobody is told what one sees of one's own."""
     await fresh.reach(me.user_id, *_VIEWS)
