@@ -126,7 +126,7 @@ async def test_what_nobody_foresaw_is_a_problem_that_tells_nothing(
         raise RuntimeError("secret internals")
 
     ada = await gateway.person()
-    monkeypatch.setattr(gateway.stores.home_feed, "skeleton", broken)
+    monkeypatch.setattr(gateway.stores.home_feed, "newest", broken)
     answer = await gateway.client.get("/api/v1/feed", headers=ada.headers)
     assert (answer.status_code, answer.headers["content-type"]) == (500, "application/problem+json")
     assert "secret" not in answer.text
