@@ -12,6 +12,7 @@ import pytest
 from jobs.services.home import Home
 from jobs.services.stack import Stack
 from sinks.settings import Settings
+from tests import patience
 from tests.services import SessionServices, begin_session, empty_redis, ignore_signals, stop_on_signals
 
 SERVICES = pytest.StashKey[SessionServices]()
@@ -28,6 +29,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Name the session's folder before workers are started, so that all share it."""
     config.stash[SERVICES] = begin_session()
+    config.pluginmanager.register(patience)
     if not hasattr(config, "workerinput"):
         stop_on_signals()
 
