@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from agents import (
     accounts,
+    affinity,
     comments,
     counters,
     facts,
@@ -28,7 +29,7 @@ from agents.group import Group
 
 _MODULES = (
     *(accounts, follows, posts, user_posts, notifications, home_feed, likes, comments, saves, counters),
-    *(stories, story_views, story_tray, trending),
+    *(stories, story_views, story_tray, trending, affinity),
     *(media, publisher, notices, saga, push, facts),
 )
 GROUPS: dict[str, Group] = {module.GROUP.name: module.GROUP for module in _MODULES}

@@ -18,6 +18,7 @@ from api.passwords import Passwords
 from api.returning import Returning
 from sinks.accounts import AccountReader
 from sinks.adoption import AdoptedGenerations, stored_in
+from sinks.affinity import AFFINITIES, AffinityReader
 from sinks.cassandra import Cassandra
 from sinks.comments import CommentReader
 from sinks.consistency import SOURCES, Fences
@@ -83,6 +84,7 @@ class Stores:
     counter_watch: FeedWatch
     tray_watch: FeedWatch
     trend_watch: FeedWatch
+    affinity_watch: FeedWatch
     trend_lists: TrendLists
     seen: Seen
     returning: Returning
@@ -105,6 +107,7 @@ class Stores:
     story_views: StoryViewReader = field(init=False)
     story_tray: HomeFeedReader = field(init=False)
     trending: TrendReader = field(init=False)
+    affinity: AffinityReader = field(init=False)
     fences: Fences = field(init=False)
     remembered: Remembered = field(init=False)
     usernames: Usernames
@@ -165,7 +168,11 @@ class Stores:
         number = of["trending"]
         watch = self.trend_watch.of(number)
         self.trending = TrendReader(self.redis, generation=number, buckets=buckets, watch=watch)
-        self.fences = Fences(self.cassandra, self.home_feed, self.counters, of, self.story_tray, self.trending)
+        number = of["affinity"]
+        watch = self.affinity_watch.of(number)
+        self.affinity = AffinityReader(self.redis, generation=number, buckets=buckets, watch=watch)
+        in_redis = (self.story_tray, self.trending, self.affinity)
+        self.fences = Fences(self.cassandra, self.home_feed, self.counters, of, *in_redis)
         versions = Versions(self.cassandra, {view: of[view] for view in VIEWS})
         self.remembered = Remembered(versions, self.posts, self.accounts, self.relations, self.settings.partitions)
 
@@ -183,7 +190,7 @@ async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
         stack.push_async_callback(redis.aclose)
         passwords = Passwords()
         stack.callback(passwords.close)
-        watched = {view.name: view for view in (FEEDS, COUNTED, STORY_TRAYS, TRENDS)}
+        watched = {view.name: view for view in (FEEDS, COUNTED, STORY_TRAYS, TRENDS, AFFINITIES)}
         generations = AdoptedGenerations(settings, stored_in(cassandra, redis, watched, settings.buckets))
         await generations.start()
         stack.push_async_callback(generations.stop)
@@ -202,6 +209,9 @@ async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
         trend_watch = FeedWatch(redis, circuit, ends, buckets=buckets, view=TRENDS)
         trend_watch.of(generations["trending"])
         await stack.enter_async_context(trend_watch.watching())
+        affinity_watch = FeedWatch(redis, circuit, ends, buckets=buckets, view=AFFINITIES)
+        affinity_watch.of(generations["affinity"])
+        await stack.enter_async_context(affinity_watch.watching())
         returning = Returning(lambda generation: _sleepers(settings, redis, generation))
         await stack.enter_async_context(returning.at_work())
         outbox = Outbox(mailer)
@@ -227,6 +237,7 @@ async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
             counter_watch=counter_watch,
             tray_watch=tray_watch,
             trend_watch=trend_watch,
+            affinity_watch=affinity_watch,
             trend_lists=TrendLists(settings.trending_cache_seconds),
             seen=Seen(redis, buckets=settings.buckets, inactive_days=settings.inactive_days),
             returning=returning,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Hashable, Mapping
 from typing import Any, Protocol, cast
 
+from jobs.replay_affinity import AffinityComparison
 from jobs.replay_counters import CounterComparison
 from jobs.replay_facts import FactComparison
 from jobs.replay_trending import TrendComparison
@@ -20,6 +21,7 @@ from sinks.posts import PostReader
 from sinks.scans import COLUMNS, media_list_of, media_of
 from sinks.stories import StoryReader, StoryRow
 from sinks.view_tables import TABLES
+from streams.affinity import AFFINITY
 from streams.counters import COUNTERS
 from streams.facts import FACTS
 from streams.home_feed import HOME_FEED
@@ -52,6 +54,8 @@ def comparison_of(stores: ReplayStores, view: View[Any], was: int, new: int, liv
         return CounterComparison(stores, was, new)
     if view is TRENDING:
         return TrendComparison(stores, was, new)
+    if view is AFFINITY:
+        return AffinityComparison(stores, was, new)
     if view is FACTS:
         return FactComparison(stores.clickhouse, was, new)
     return TableComparison(stores, view, was, new)

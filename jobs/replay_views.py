@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from jobs.emitters import EMITTERS, PUSHERS
+from sinks.affinity import AFFINITIES, AffinitySink
 from sinks.cassandra import Cassandra
 from sinks.clickhouse import ClickHouse
 from sinks.counters import COUNTED, CounterSink
@@ -31,6 +32,7 @@ from sinks.topics import Topics
 from sinks.trending import TRENDS, TrendSink
 from sinks.view_tables import make_tables
 from streams.accounts import ACCOUNTS
+from streams.affinity import AFFINITY
 from streams.comments import COMMENTS
 from streams.counters import COUNTERS
 from streams.facts import FACTS
@@ -50,10 +52,10 @@ from streams.views import Delete, Upsert, View
 
 _VIEWS: tuple[View[Any], ...] = (
     *(ACCOUNTS, FOLLOWS, POSTS, USER_POSTS, NOTIFICATIONS, LIKES, COMMENTS, SAVES, HOME_FEED, COUNTERS),
-    *(STORIES, STORY_VIEWS, STORY_TRAY, TRENDING, FACTS),
+    *(STORIES, STORY_VIEWS, STORY_TRAY, TRENDING, AFFINITY, FACTS),
 )
 VIEWS: dict[str, View[Any]] = {view.name: view for view in _VIEWS}
-PREFIXES = {view.name: view.prefix for view in (FEEDS, COUNTED, STORY_TRAYS, TRENDS)}
+PREFIXES = {view.name: view.prefix for view in (FEEDS, COUNTED, STORY_TRAYS, TRENDS, AFFINITIES)}
 """Of views in Redis, what their keys begin with before the generation."""
 REDIS_SECONDS = 60.0
 
@@ -147,6 +149,8 @@ class ReplayStores:
         if view is TRENDING:
             least, count = self.settings.trending_least_people, self.settings.buckets
             return TrendSink(self.redis, self.topic_ids, generation=generation, buckets=count, least_people=least)
+        if view is AFFINITY:
+            return AffinitySink(self.redis, self.topic_ids, generation=generation, buckets=self.settings.buckets)
         if view is FACTS:
             return FactSink(self.clickhouse, generation, self.topic_ids)
         if view is not HOME_FEED:
@@ -164,7 +168,7 @@ class ReplayStores:
 
     def building_sink(self, view: View[Any], generation: int) -> Sink[Any]:
         """The sink that builds a generation fastest before anybody reads it."""
-        if view in (COUNTERS, STORY_TRAY, TRENDING, FACTS):
+        if view in (COUNTERS, STORY_TRAY, TRENDING, AFFINITY, FACTS):
             return self.live_sink(view, generation)
         return self.bulk_sink(view, generation) or UncoveredRows(self.cassandra, view.name, generation, self.topic_ids)
 

@@ -26,6 +26,7 @@ from rich.progress import (
 )
 
 from jobs.emitters import EMITTERS
+from jobs.verify_affinity import AffinityComparison
 from jobs.verify_counters import CounterComparison
 from jobs.verify_differences import Differences
 from jobs.verify_facts import FactFold
@@ -38,6 +39,7 @@ from jobs.verify_owed import Accounting, entailments, notices, publications, ren
 from jobs.verify_tables import TABLE_VIEWS
 from jobs.verify_trending import TrendComparison
 from schemas.events import TOPICS
+from sinks.affinity import AffinityScan, AffinitySink
 from sinks.cassandra import Cassandra
 from sinks.clickhouse import ClickHouse
 from sinks.counters import CounterSink
@@ -76,6 +78,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "story_views": ("stories",),
     "story_tray": ("stories", "graph"),
     "trending": ("engagement", "activity"),
+    "affinity": ("engagement", "activity", "graph"),
     "facts": TOPICS,
 }
 """The topics of each view."""
@@ -295,6 +298,9 @@ class _Verification:
         if name == "trending":
             comparing = TrendComparison(self._fold.trends, settings.trending_least_people, moved)
             return await comparing.run(TrendScan(self._redis, generation=generation, buckets=settings.buckets))
+        if name == "affinity":
+            held = AffinityScan(self._redis, generation=generation, buckets=settings.buckets)
+            return await AffinityComparison(self._fold.affinity, moved).run(held)
         comparison = FeedComparison(self._fold, settings.feed_cap, moved)
         return await comparison.run(
             HomeFeedReader(self._redis, generation=generation, buckets=settings.buckets),
@@ -322,6 +328,8 @@ class _Verification:
         if name == "trending":
             least = self._settings.trending_least_people
             return TrendSink(self._redis, self._topic_ids, generation=generation, buckets=buckets, least_people=least)
+        if name == "affinity":
+            return AffinitySink(self._redis, self._topic_ids, generation=generation, buckets=buckets)
         return TableSink(self._cassandra, name, generation, self._topic_ids)
 
     def _generation(self, view: str) -> int:

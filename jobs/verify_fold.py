@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from jobs.verify_affinity import AffinityFold
 from jobs.verify_engagement import Engagement
 from jobs.verify_graph import GRAPH, GraphFold
 from jobs.verify_notices import NoticeFold
@@ -133,6 +134,7 @@ class Fold:
     stories: StoryFold = field(default_factory=StoryFold)
     told: NoticeFold = field(default_factory=NoticeFold)
     trends: TrendFold = field(default_factory=TrendFold)
+    affinity: AffinityFold = field(default_factory=AffinityFold)
     like_authors: dict[int, int] = field(default_factory=dict)
     """Post → its author, as likes say."""
     counts: Counter[str] = field(default_factory=Counter)
@@ -143,6 +145,7 @@ class Fold:
         Those with one key have to come in the order of the log."""
         self.counts[type(event).__name__] += 1
         self.trends.take(event, event.at if timestamp is None else timestamp)
+        self.affinity.take(event, event.at if timestamp is None else timestamp)
         self.told.take(event, offset)
         match event:
             case _ if isinstance(event, GRAPH):

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from sinks.cassandra import Cassandra
 from streams.accounts import ACCOUNTS
+from streams.affinity import AFFINITY
 from streams.comments import COMMENTS
 from streams.counters import COUNTERS
 from streams.follows import FOLLOWS
@@ -29,7 +30,7 @@ Token = Mapping[TopicPartition, int]
 
 _VIEWS = (
     *(ACCOUNTS, FOLLOWS, POSTS, USER_POSTS, NOTIFICATIONS, LIKES, COMMENTS, SAVES, HOME_FEED, COUNTERS),
-    *(STORIES, STORY_VIEWS, STORY_TRAY, TRENDING),
+    *(STORIES, STORY_VIEWS, STORY_TRAY, TRENDING, AFFINITY),
 )
 SOURCES = {view.name: frozenset(view.sources) for view in _VIEWS}
 LONGEST_TOKEN = 1024
@@ -68,7 +69,7 @@ class FeedFences(Protocol):
 
 
 class CounterFences(Protocol):
-    """What is asked of ``CounterReader`` and ``TrendReader`` here."""
+    """What is asked of ``CounterReader``, ``TrendReader`` and ``AffinityReader`` here."""
 
     async def fence(self, tp: TopicPartition) -> int:
         """The offset up to which every count is applied; -1 for nothing."""
@@ -135,11 +136,12 @@ class Fences(TableFences):
         generations: Mapping[str, int] | None = None,
         story_tray: FeedFences | None = None,
         trending: CounterFences | None = None,
+        affinity: CounterFences | None = None,
     ) -> None:
         """``generations`` as in ``TableFences``."""
         super().__init__(cassandra, generations)
         self._feeds = {HOME_FEED.name: home_feed, STORY_TRAY.name: story_tray}
-        self._whole = {COUNTERS.name: counters, TRENDING.name: trending}
+        self._whole = {COUNTERS.name: counters, TRENDING.name: trending, AFFINITY.name: affinity}
 
     async def fence(self, view: str, user_id: int, tp: TopicPartition) -> int:
         """See ``TableFences``."""

@@ -14,7 +14,7 @@ AGENTS: Mapping[str, tuple[str, ...]] = {
     ),
     "home_feed-0": ("home_feed",),
     "home_feed-1": ("home_feed",),
-    "engagement-0": ("likes", "comments", "saves", "counters", "trending"),
+    "engagement-0": ("likes", "comments", "saves", "counters", "trending", "affinity"),
     "media-0": ("media",),
     "publisher-0": ("publisher",),
     "notices-0": ("notices",),

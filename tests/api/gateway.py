@@ -22,6 +22,7 @@ from api.app import create_app
 from api.passwords import Passwords
 from api.stores import Stores, open_stores
 from schemas.events import Event, PostPublished, RenderedMedia, Rendition, Source, StoryPublished, StorySubmitted
+from sinks.affinity import AffinitySink
 from sinks.counters import CounterSink
 from sinks.errors import StoreAway
 from sinks.home_feed import HomeFeedSink
@@ -35,6 +36,7 @@ from sinks.topics import Topics
 from sinks.transactions import Transactions
 from sinks.trending import TrendSink
 from streams.accounts import ACCOUNTS
+from streams.affinity import AFFINITY
 from streams.comments import COMMENTS
 from streams.counters import COUNTERS
 from streams.follows import FOLLOWS
@@ -56,7 +58,7 @@ from tests.agents.workers import until
 VIEWS: tuple[View[Any], ...] = (
     *(ACCOUNTS, FOLLOWS, POSTS, USER_POSTS, NOTIFICATIONS),
     *(LIKES, COMMENTS, SAVES, HOME_FEED, COUNTERS),
-    *(STORIES, STORY_VIEWS, STORY_TRAY, TRENDING),
+    *(STORIES, STORY_VIEWS, STORY_TRAY, TRENDING, AFFINITY),
 )
 PASSWORD = "correct horse battery"
 _numbers = itertools.count(int(time.time() * 1000))
@@ -220,7 +222,7 @@ class Gateway:
     async def rebuild(self, part: float = 1.0) -> None:
         """Apply ``part`` of the log to the views in Redis once more, from its beginning, as agents do after a loss."""
         records = sorted(self.listener.records[: self._applied], key=lambda record: (record.tp, record.offset))
-        for view in (HOME_FEED, COUNTERS, STORY_TRAY, TRENDING):
+        for view in (HOME_FEED, COUNTERS, STORY_TRAY, TRENDING, AFFINITY):
             own = [record for record in records if record.tp.topic in view.sources]
             own = own[: int(len(own) * part)]
             spans = {record.tp: Span(-1, record.offset) for record in own}
@@ -247,6 +249,7 @@ class Gateway:
             self._sinks["counters"] = CounterSink(self.stores.redis, ids, generation=1, buckets=count)
             least = self.settings.trending_least_people
             self._sinks["trending"] = TrendSink(self.stores.redis, ids, generation=1, buckets=count, least_people=least)
+            self._sinks["affinity"] = AffinitySink(self.stores.redis, ids, generation=1, buckets=count)
         return self._sinks[view]
 
 

@@ -20,7 +20,7 @@ from tests.services import empty_redis
 
 GROUPS = (
     *("accounts", "follows", "posts", "user_posts", "notifications", "home_feed"),
-    *("likes", "comments", "saves", "counters", "trending", "media", "publisher", "notices", "saga"),
+    *("likes", "comments", "saves", "counters", "trending", "affinity", "media", "publisher", "notices", "saga"),
 )
 URL = "http://shutterlog.test"
 SLOW = 60.0

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
+import msgspec
 import pytest
 import redis.asyncio
 from confluent_kafka import Consumer
@@ -38,6 +39,8 @@ from schemas.events import (
     UploadFailed,
 )
 from schemas.ids import snowflake
+from sinks.affinity import AffinitySink
+from sinks.affinity import prefix_of as affinity_prefix
 from sinks.cassandra import Cassandra
 from sinks.counters import CounterSink, name_of, prefix_of, replies_of
 from sinks.home_feed import HomeFeedSink
@@ -51,6 +54,7 @@ from sinks.topics import Topics
 from sinks.trending import TrendSink
 from sinks.trending import prefix_of as trend_prefix
 from streams.accounts import ACCOUNTS
+from streams.affinity import AFFINITY
 from streams.buckets import bucket_of
 from streams.comments import COMMENTS
 from streams.counters import COMMENTS as COMMENT_COUNTS
@@ -159,9 +163,10 @@ async def apply_all(settings: Settings, cassandra: Cassandra, client: redis.asyn
     trends = TrendSink(client, ids, generation=1, buckets=settings.buckets, least_people=least)
     in_redis: dict[str, Any] = {HOME_FEED.name: feeds, COUNTERS.name: counters, STORY_TRAY.name: trays}
     in_redis[TRENDING.name] = trends
+    in_redis[AFFINITY.name] = AffinitySink(client, ids, generation=1, buckets=settings.buckets)
     views: list[View[Any]] = [
         *(ACCOUNTS, FOLLOWS, POSTS, USER_POSTS, NOTIFICATIONS, LIKES, COMMENTS, SAVES, HOME_FEED, COUNTERS),
-        *(STORIES, STORY_VIEWS, STORY_TRAY, TRENDING),
+        *(STORIES, STORY_VIEWS, STORY_TRAY, TRENDING, AFFINITY),
     ]
     for view in views:
         mine = [record for record in records if record.tp.topic in view.sources]
@@ -447,6 +452,25 @@ async def without_a_trend(scene: Scene) -> str:
     return f"p:{post} is missing"
 
 
+def near(scene: Scene, viewer: int) -> str:
+    return f"{affinity_prefix(1, bucket_of(viewer, scene.settings.buckets))}a:{viewer}"
+
+
+async def with_an_older_follow(scene: Scene) -> str:
+    held: dict[bytes, bytes] = await scene.redis.hgetall(near(scene, PEOPLE[0]))  # type: ignore[assignment]
+    author = min(held)
+    since, *steps = msgspec.msgpack.decode(held[author])
+    await scene.redis.hset(near(scene, PEOPLE[0]), author.decode(), msgspec.msgpack.encode([since + 1, *steps]))
+    return f"{PEOPLE[0]} follows {author.decode()} since {since + 1}, the log says {since}"
+
+
+async def without_who_they_turned_to(scene: Scene) -> str:
+    authors: list[bytes] = await scene.redis.hkeys(near(scene, PEOPLE[1]))  # type: ignore[assignment]
+    author = min(authors).decode()
+    await scene.redis.hdel(near(scene, PEOPLE[1]), author)
+    return f"{PEOPLE[1]} turned to {author} with weights of 0, the log says "
+
+
 PLANTS: list[tuple[str, Callable[[Scene], Awaitable[str]]]] = [
     ("home_feed", without_a_post),
     ("home_feed", with_a_ghost),
@@ -477,6 +501,8 @@ PLANTS: list[tuple[str, Callable[[Scene], Awaitable[str]]]] = [
     ("trending", with_a_trend_that_is_not_listed),
     ("trending", with_another_score),
     ("trending", without_a_trend),
+    ("affinity", with_an_older_follow),
+    ("affinity", without_who_they_turned_to),
 ]
 
 
