@@ -22,6 +22,7 @@ from agents import (
     stories,
     story_tray,
     story_views,
+    tagged_posts,
     trending,
     user_posts,
 )
@@ -29,7 +30,7 @@ from agents.group import Group
 
 _MODULES = (
     *(accounts, follows, posts, user_posts, notifications, home_feed, likes, comments, saves, counters),
-    *(stories, story_views, story_tray, trending, affinity),
+    *(stories, story_views, story_tray, trending, affinity, tagged_posts),
     *(media, publisher, notices, saga, push, facts),
 )
 GROUPS: dict[str, Group] = {module.GROUP.name: module.GROUP for module in _MODULES}

@@ -35,6 +35,7 @@ from api.routers import (
     saves,
     sessions,
     stories,
+    tagged,
     trending,
 )
 from api.stores import Stores, open_stores
@@ -46,7 +47,7 @@ _NEWS = (notifications, live, push)
 _STORIES = (stories, highlights)
 # Routes are tried in this order, at some microseconds each: what is read most comes first.
 ROUTERS = (
-    *(feed, *_PEOPLE, media, posts, likes, comments, saves, *_STORIES, trending, activity, insights),
+    *(feed, *_PEOPLE, media, posts, likes, comments, saves, *_STORIES, trending, tagged, activity, insights),
     *(*_NEWS, files, registry, health),
 )
 _ABOUT = """

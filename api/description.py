@@ -36,6 +36,7 @@ TAGS = {
     "feed": "The home feed.",
     "stories": "Stories, trays of them, and highlights.",
     "trending": "What people turn to now more than is usual: posts, hashtags and places.",
+    "hashtags and places": "Their pages: how many posts name one, the newest and the top ones.",
     "notifications": "What others did that concerns one, as a list and live.",
     "activity": "What one has seen.",
     "insights": "What came of one's posts, for their author alone.",

@@ -53,6 +53,7 @@ from sinks.snowflakes import SnowflakeMaker
 from sinks.stories import StoryReader
 from sinks.story_tray import tray_reader
 from sinks.story_views import StoryViewReader
+from sinks.tagged_posts import TaggedPostReader
 from sinks.throttles import Throttles
 from sinks.topics import Topics
 from sinks.transactions import Transactions
@@ -108,6 +109,7 @@ class Stores:
     story_tray: HomeFeedReader = field(init=False)
     trending: TrendReader = field(init=False)
     affinity: AffinityReader = field(init=False)
+    tagged_posts: TaggedPostReader = field(init=False)
     fences: Fences = field(init=False)
     remembered: Remembered = field(init=False)
     usernames: Usernames
@@ -163,6 +165,7 @@ class Stores:
         self.counters = CounterReader(self.redis, generation=number, buckets=buckets, watch=watch)
         self.stories = StoryReader(self.cassandra, of["stories"])
         self.story_views = StoryViewReader(self.cassandra, of["story_views"])
+        self.tagged_posts = TaggedPostReader(self.cassandra, of["tagged_posts"])
         number = of["story_tray"]
         self.story_tray = tray_reader(self.redis, self.settings, number, self.tray_watch.of(number))
         number = of["trending"]

@@ -1,4 +1,4 @@
-"""Two generations of the counters: who is counted for each post, and which posts are gone."""
+"""Two generations of the counters: who is counted for each post, which posts are gone, and what posts name."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from sinks.counters import KINDS
 from sinks.counters_reader import CounterScan
 
 _AT_ONCE = 1000
+_NAMED = "named"
 Subject = tuple[int, int | str, str]
-"""A post or comment, a member or "gone" or "replies", and the kind."""
+"""A post or comment, a member or "gone" or "replies" or what it names, and the kind."""
 
 
 class CounterComparison:
@@ -33,6 +34,7 @@ class CounterComparison:
             await self._members(found, kind, sorted(posts), moved)
         await self._replies(found)
         await self._gone(found)
+        await self._named(found)
         return found
 
     async def again(self, subjects: Collection[Hashable]) -> Differences:
@@ -46,6 +48,8 @@ class CounterComparison:
             await self._gone(found)
         if any(what == "replies" for _, what, _ in named):
             await self._replies(found)
+        if any(kind == _NAMED for *_, kind in named):
+            await self._named(found)
         return found
 
     async def _members(
@@ -70,6 +74,15 @@ class CounterComparison:
             if before != after:
                 what = f"comment {comment} has {before} replies in the live generation and {after} in the new one"
                 found.add((comment, "replies", ""), what)
+
+    async def _named(self, found: Differences) -> None:
+        was, new = [await scan.named() for scan in self._scans]
+        for name in was.keys() | new.keys():
+            before, after = was.get(name, set()), new.get(name, set())
+            found.checked += len(before | after)
+            for post_id in before ^ after:
+                what = f"post {post_id} only counts for {name or 'all posts'} in the {_where(post_id in before)}"
+                found.add((post_id, name, _NAMED), what)
 
     async def _gone(self, found: Differences) -> None:
         was, new = [{post_id async for post_id in scan.gone()} for scan in self._scans]

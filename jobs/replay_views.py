@@ -46,13 +46,14 @@ from streams.saves import SAVES
 from streams.stories import STORIES
 from streams.story_tray import STORY_TRAY
 from streams.story_views import STORY_VIEWS
+from streams.tagged_posts import TAGGED_POSTS
 from streams.trending import TRENDING
 from streams.user_posts import USER_POSTS
 from streams.views import Delete, Upsert, View
 
 _VIEWS: tuple[View[Any], ...] = (
     *(ACCOUNTS, FOLLOWS, POSTS, USER_POSTS, NOTIFICATIONS, LIKES, COMMENTS, SAVES, HOME_FEED, COUNTERS),
-    *(STORIES, STORY_VIEWS, STORY_TRAY, TRENDING, AFFINITY, FACTS),
+    *(STORIES, STORY_VIEWS, STORY_TRAY, TRENDING, AFFINITY, TAGGED_POSTS, FACTS),
 )
 VIEWS: dict[str, View[Any]] = {view.name: view for view in _VIEWS}
 PREFIXES = {view.name: view.prefix for view in (FEEDS, COUNTED, STORY_TRAYS, TRENDS, AFFINITIES)}

@@ -79,6 +79,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "story_tray": ("stories", "graph"),
     "trending": ("engagement", "activity"),
     "affinity": ("engagement", "activity", "graph"),
+    "tagged_posts": ("posts",),
     "facts": TOPICS,
 }
 """The topics of each view."""

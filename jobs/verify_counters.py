@@ -49,6 +49,7 @@ class CounterComparison:
             await self._members(kind, scan)
         await self._replies(scan)
         await self._deleted(scan)
+        await self._named(reader, scan)
         await self._read(reader)
         return self._found
 
@@ -94,6 +95,26 @@ class CounterComparison:
         for post_id in gone ^ self._gone:
             what = "counts as deleted, and is not" if post_id in gone else "is deleted, and not noted as gone"
             self._found.add((post_id, "gone"), f"post {post_id} {what}")
+
+    async def _named(self, reader: CounterReader, scan: CounterScan) -> None:
+        """Which posts count for which hashtags and places, and how many readers are told there are."""
+        expected: dict[str, set[int]] = {}
+        for post_id, post in self._fold.posts.items():
+            for name in post.names | {""} if post.is_shown else ():
+                expected.setdefault(name, set()).add(post_id)
+        held = await scan.named()
+        for name in sorted(expected.keys() | held.keys()):
+            says, has = expected.get(name, set()), held.get(name, set())
+            self._found.checked += len(says | has)
+            for post_id in says ^ has:
+                what = "counts, and is not shown with it" if post_id in has else "is shown with it, and does not count"
+                self._found.add((name, post_id), f"{name or 'all posts'}: post {post_id} {what}")
+        rest = iter(sorted(expected))
+        while some := list(islice(rest, _AT_ONCE)):
+            for name, total in (await reader.named(some)).items():
+                if total != len(expected[name]):
+                    what = f"{name or 'all posts'} counts {total} posts, the log says {len(expected[name])}"
+                    self._found.add((name, "count"), what)
 
     async def _read(self, reader: CounterReader) -> None:
         """What readers get, of every post of which anything was ever said."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
+Key = TypeVar("Key", bound=tuple[Any, ...])
 REMEMBERED = 1_000_000
 """Subjects, some hundred bytes each. Under load a look finds a hundred thousand that are only on their way, and has to
 remember them: what the next look finds again is wrong."""
@@ -49,8 +51,8 @@ async def compare(
     differences: Differences,
     table: str,
     columns: Sequence[str],
-    expected: Mapping[tuple[int, ...], tuple[object, ...]],
-    rows: AsyncIterator[tuple[tuple[int, ...], tuple[object, ...]]],
+    expected: Mapping[Key, tuple[object, ...]],
+    rows: AsyncIterator[tuple[Key, tuple[object, ...]]],
 ) -> None:
     """Compare the ``rows`` (key, values) of ``table`` with ``expected``; ``columns`` names the values."""
     missing = set(expected)

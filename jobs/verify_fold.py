@@ -90,6 +90,15 @@ class Post:
     media: list[RenderedMedia] | None = None
     rejected: tuple[str, str] | None = None
     deleted: bool = False
+    ever_named: frozenset[str] = frozenset()
+
+    @property
+    def names(self) -> set[str]:
+        """The hashtags and the place that it names now, as "t:dusk" and "l:London"."""
+        if self.tags is None:
+            return set()
+        *_, hashtags, place = self.tags
+        return {f"t:{tag}" for tag in hashtags} | ({f"l:{place}"} if place else set())
 
     @property
     def is_shown(self) -> bool:
@@ -212,11 +221,13 @@ class Fold:
             case PostSubmitted():
                 post.media_ids, post.caption, post.submitted_at = event.media_ids, event.caption, event.at
                 post.tags = (event.mentions, event.tagged, event.hashtags, event.place)
+                post.ever_named = post.ever_named | post.names
             case PostPublished():
                 post.published_at, post.media = event.at, event.media
             case PostEdited():
                 post.caption, post.edited_at = event.caption, event.at
                 post.tags = (event.mentions, event.tagged, event.hashtags, event.place)
+                post.ever_named = post.ever_named | post.names
             case PostRejected():
                 post.rejected = (event.code, event.reason)
             case PostDeleted():

@@ -138,6 +138,21 @@ async def user_posts(fold: Fold, cassandra: Cassandra, generation: int) -> Diffe
     return differences
 
 
+async def tagged_posts(fold: Fold, cassandra: Cassandra, generation: int) -> Differences:
+    """Which posts ever named what; whether they still do, readers ask of the posts themselves."""
+    differences = Differences()
+    expected: dict[tuple[str, int], Values] = {
+        (name, post_id): (post.author_id,) for post_id, post in fold.posts.items() for name in post.ever_named
+    }
+
+    async def rows() -> AsyncIterator[tuple[tuple[str, int], Values]]:
+        async for row in scan_table(cassandra, "tagged_posts", generation):
+            yield (row.name, row.post_id), (row.author_id,)
+
+    await compare(differences, "tagged_posts", COLUMNS["tagged_posts"], expected, rows())
+    return differences
+
+
 async def likes(fold: Fold, cassandra: Cassandra, generation: int) -> Differences:
     """Who likes what. The rows of deleted posts stay, and nobody is shown them."""
     differences = Differences()
@@ -199,6 +214,7 @@ TABLE_VIEWS: dict[str, Callable[[Fold, Cassandra, int], Awaitable[Differences]]]
     "posts": posts,
     "user_posts": user_posts,
     "notifications": notifications,
+    "tagged_posts": tagged_posts,
     "likes": likes,
     "comments": comments,
     "saves": saves,

@@ -31,8 +31,9 @@ from schemas.events import (
 
 TORN_SHARE = 0.04
 """Uploads whose file is broken, so that rejections happen."""
-PLACE_SHARE, NAMED_SHARE = 0.3, 0.1
-"""Posts that say where they were taken; that name somebody in the caption, or in the picture."""
+PLACE_SHARE, NAMED_SHARE, RETAGGED_SHARE = 0.3, 0.1, 0.3
+"""Posts that say where they were taken; that name somebody in the caption, or in the picture. Edits after which other
+tags and another place stand."""
 
 
 def doings(world: World) -> Iterator[Step]:
@@ -164,7 +165,15 @@ class Doings:
         from_dead = self.dead and self.random.random() < 0.03
         if not (from_dead or self.alive):
             return self._profile()
-        post = self.random.choice(self.dead) if from_dead else self.alive[self._place()]
+        if from_dead:
+            post = self.random.choice(self.dead)
+        else:
+            place = self._place()
+            post = self.alive[place]
+            if self.random.random() < RETAGGED_SHARE:
+                tags = tuple(dict.fromkeys(self.world.words(self.random.choice((0, 1, 2))).split()))
+                where = self.world.words(1).title() if self.random.random() < PLACE_SHARE else ""
+                post = self.alive[place] = Post(post.post_id, post.author, tags, where)
         event_id = self.ids.next()
         return PostEdited(
             event_id=event_id,

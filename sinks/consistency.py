@@ -22,6 +22,7 @@ from streams.saves import SAVES
 from streams.stories import STORIES
 from streams.story_tray import STORY_TRAY
 from streams.story_views import STORY_VIEWS
+from streams.tagged_posts import TAGGED_POSTS
 from streams.trending import TRENDING
 from streams.user_posts import USER_POSTS
 
@@ -30,7 +31,7 @@ Token = Mapping[TopicPartition, int]
 
 _VIEWS = (
     *(ACCOUNTS, FOLLOWS, POSTS, USER_POSTS, NOTIFICATIONS, LIKES, COMMENTS, SAVES, HOME_FEED, COUNTERS),
-    *(STORIES, STORY_VIEWS, STORY_TRAY, TRENDING, AFFINITY),
+    *(STORIES, STORY_VIEWS, STORY_TRAY, TRENDING, AFFINITY, TAGGED_POSTS),
 )
 SOURCES = {view.name: frozenset(view.sources) for view in _VIEWS}
 LONGEST_TOKEN = 1024

@@ -3,8 +3,9 @@
 Keys of bucket 5 of generation 1, all under ``ct1:{5}:`` (posts live in buckets by their id): ``l:POST:SHARD`` who likes
 the post, in shards as sinks/lua/shards.lua says; ``v``, ``s``, ``c`` and ``x`` likewise, as ``KINDS`` says ·
 ``p`` comments that have or had replies, ``r:COMMENT:SHARD`` those replies, in the bucket of the post · ``shards`` of
-each set of more than one shard, how many, and its size · ``gone`` deleted posts · ``fences`` · ``history`` as in the
-home feed's buckets.
+each set of more than one shard, how many, and its size · ``gone`` deleted posts · ``h:NAME:SHARD`` the bucket's
+published posts that name a hashtag or a place, ``h::SHARD`` all of them · ``named`` what each post names that names
+anything · ``fences`` · ``history`` as in the home feed's buckets.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ from streams.counters import (
     CountComment,
     CounterWrite,
     CountMembers,
+    NamePost,
+    ShowPost,
     UncountComment,
 )
 from streams.records import Spans, TopicPartition
@@ -52,6 +55,11 @@ def prefix_of(generation: int, bucket: int) -> str:
 def name_of(kind: str, of: int) -> str:
     """The name of the set of a post's members."""
     return f"{KINDS[kind]}:{of}"
+
+
+def posts_of(name: str) -> str:
+    """The name of the set of a bucket's published posts that name a hashtag or a place; of all, for no name."""
+    return f"h:{name}"
 
 
 def replies_of(comment: int) -> str:
@@ -138,6 +146,10 @@ def _words(write: CounterWrite, i: int) -> Iterator[tuple[int, bytes]]:
     elif isinstance(write, CountComment | UncountComment):
         which = "C" if isinstance(write, CountComment) else "D"
         yield 1, packed((which, i, write.mark.offset, of, str(write.comment), str(write.parent)))
+    elif isinstance(write, NamePost):
+        yield 1 + len(write.names), packed(("N", i, write.mark.offset, of, *map(posts_of, write.names)))
+    elif isinstance(write, ShowPost):
+        yield 1, packed(("S", i, write.mark.offset, of))
     else:
         yield 1, packed(("G", i, write.mark.offset, of, *(name_of(kind, write.of) for kind in KINDS)))
 

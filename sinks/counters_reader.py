@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from sinks.counters import COUNTED, KINDS, PASS, name_of, prefix_of, replies_of
+from sinks.counters import COUNTED, KINDS, PASS, name_of, posts_of, prefix_of, replies_of
 from sinks.gathered import Asked, Gathered, Read
 from sinks.home_feed_watch import GenerationWatch
 from sinks.redis import Redis, reaching_redis
@@ -92,6 +92,19 @@ class CounterReader:
         """How many replies each of these comments of one post has. Raises ``StoreAway``."""
         found = await self._read([post_id], None, lambda _: ([], [replies_of(comment) for comment in comment_ids]))
         return dict(zip(comment_ids, found[post_id], strict=True))
+
+    async def named(self, names: Sequence[str]) -> dict[str, int]:
+        """How many published posts name each hashtag ("t:dusk") or place ("l:London"), whoever may see them. One round
+        trip to every bucket, as posts stand in theirs. Raises ``StoreAway``."""
+        buckets = range(len(self._prefixes))
+        expected = self._watch.expected(buckets) if self._watch else {}
+        asked = [(prefix, "", (), [posts_of(name) for name in names]) for prefix in self._prefixes]
+        answers = await self._scripts.run(
+            [ScriptCall("read", one[0] + "fences", (_encode(one),)) for one in asked] if names else []
+        )
+        if self._watch and names:
+            self._watch.confirm(expected, [(born, moves) for born, moves, *_ in answers])
+        return {name: sum(answer[2 + n] for answer in answers) for n, name in enumerate(names)}
 
     async def _read(
         self, post_ids: Collection[int], viewer_id: int | None, names: Callable[[int], tuple[list[str], list[str]]]
@@ -195,6 +208,22 @@ class CounterScan:
             for key, size in zip(some, sizes, strict=True):
                 comment = int(key.rsplit(b":", 2)[1])
                 found[comment] = found.get(comment, 0) + size
+        return found
+
+    async def named(self) -> dict[str, set[int]]:
+        """The published posts that name each hashtag or place; under "", all. Raises ``StoreAway``."""
+        found: dict[str, set[int]] = {}
+        keys = [key async for key in self._keys("h:*")]
+        rest = iter(keys)
+        while some := list(islice(rest, _PIPELINED)):
+            async with reaching_redis():
+                pipeline = self._redis.pipeline(transaction=False)
+                for key in some:
+                    pipeline.smembers(key)
+                answers = await pipeline.execute()
+            for key, members in zip(some, answers, strict=True):
+                name = key.split(b"}:h:", 1)[1].rpartition(b":")[0].decode()
+                found.setdefault(name, set()).update(map(int, members))
         return found
 
     async def gone(self) -> AsyncIterator[int]:

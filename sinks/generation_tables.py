@@ -10,7 +10,8 @@ from sinks.replay_poison import PoisonBook
 from sinks.scans import COLUMNS
 from sinks.view_tables import TABLES, table_name, view_tables
 
-Key = tuple[int, ...]
+Key = tuple[Any, ...]
+"""Ids, and texts."""
 _AT_ONCE = 500
 _FORGET_FENCES = "DELETE FROM fences WHERE view_name = ? AND generation = ?"
 _UNSIGNED = 2**64 - 1
@@ -87,7 +88,12 @@ async def _in_order(cassandra: Cassandra, table: str, generation: int) -> AsyncI
         for token, *rest in page:
             row: Any = tuple(rest)
             key = row[:width]
-            yield (token, key[0] & _UNSIGNED, *(sign * column for column in key[1:])), key, row
+            yield (token, _bytes_of(key[0]), *(sign * column for column in key[1:])), key, row
+
+
+def _bytes_of(column: int | str) -> bytes:
+    """A partition key as Cassandra keeps it."""
+    return column.encode() if isinstance(column, str) else (column & _UNSIGNED).to_bytes(8, "big")
 
 
 async def _rows(cassandra: Cassandra, table: str, generation: int, keys: Sequence[Key]) -> dict[Key, Row]:

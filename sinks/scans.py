@@ -57,6 +57,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     ),
     "media": ("owner_id", "uploaded_at", "rendered", "code", "reason"),
     "user_posts": ("published", "deleted"),
+    "tagged_posts": ("author_id",),
     "likes": ("liked_at",),
     "comments": ("user_id", "text", "commented_at", "mentions", "hashtags", "spam", "deleted"),
     "comment_places": ("post_id", "parent_id", "author_id", "user_id"),

@@ -1,9 +1,12 @@
-"""Counters: how many like, share and comment a post, and whether you like it or keep it.
+"""Counters: how many like, share and comment a post, whether you like it or keep it, and how many posts name what.
 
 A count is the size of a set and never a number that is added to: liking twice counts once, an unlike of what was not
 liked changes nothing, and no count is ever negative. A deleted post counts nothing any more, also where its deletion
 stands in the log, or is applied, before a like: the two come from different topics, and any interleaving ends the same.
 A comment that was deleted once is never counted again, nor are its replies.
+
+A hashtag or a place counts the posts that are published, not deleted, and name it now: the last word of their captions
+and places counts, whether or not it is said before the publication.
 """
 
 from __future__ import annotations
@@ -15,13 +18,17 @@ from schemas.events import (
     CommentAdded,
     CommentDeleted,
     PostDeleted,
+    PostEdited,
     PostLiked,
+    PostPublished,
     PostSaved,
     PostShared,
+    PostSubmitted,
     PostUnliked,
     PostUnsaved,
 )
 from streams.records import Record
+from streams.tagged_posts import names_of
 from streams.views import Mark, View
 
 LIKES = "likes"
@@ -67,6 +74,21 @@ class UncountComment(NamedTuple):
     parent: int
 
 
+class NamePost(NamedTuple):
+    """The post ``of`` names these hashtags and places, as "t:dusk" and "l:London", and no others."""
+
+    mark: Mark
+    of: int
+    names: tuple[str, ...]
+
+
+class ShowPost(NamedTuple):
+    """The post ``of`` is published: from here on it counts for what it names."""
+
+    mark: Mark
+    of: int
+
+
 class Uncount(NamedTuple):
     """The post ``of`` is gone for good: it has no counts, whatever else is said of it."""
 
@@ -74,11 +96,11 @@ class Uncount(NamedTuple):
     of: int
 
 
-CounterWrite = CountMembers | CountComment | UncountComment | Uncount
+CounterWrite = CountMembers | CountComment | UncountComment | NamePost | ShowPost | Uncount
 
 
 def project(batch: Sequence[Record]) -> list[CounterWrite]:
-    """One write for the likes of each post, and so on; one for each comment and deletion."""
+    """One write for the likes of each post, and so on; one for each comment, and for what becomes of each post."""
     writes: list[CounterWrite] = []
     groups: dict[tuple[str, int], CountMembers] = {}
     likes: dict[int, CountMembers] = {}
@@ -111,6 +133,10 @@ def project(batch: Sequence[Record]) -> list[CounterWrite]:
                 say(SAVES, Mark(tp, offset), event.post_id, event.actor_id, False)
             case PostShared():
                 say(SHARES, Mark(tp, offset), event.post_id, event.actor_id, True)
+            case PostSubmitted() | PostEdited():
+                writes.append(NamePost(Mark(tp, offset), event.post_id, names_of(event.hashtags, event.place)))
+            case PostPublished():
+                writes.append(ShowPost(Mark(tp, offset), event.post_id))
             case PostDeleted():
                 writes.append(Uncount(Mark(tp, offset), event.post_id))
     return writes

@@ -3,7 +3,11 @@
 --
 -- Writes: M i post name {offset, member, ...} {offset, member, ...} (who comes, and who goes) · G i offset post name...
 -- (the post is gone, and with it these sets) · C i offset post comment parent (parent '0' for none) · D i offset post
--- comment parent (the comment is gone, and with it its replies).
+-- comment parent (the comment is gone, and with it its replies) · N i offset post set... (the post names what these sets
+-- count, and nothing else) · S i offset post (the post is published).
+--
+-- h:NAME: published posts that name something, h: all that are published; the hash `named` has, of each post that names
+-- anything, the sets in which it stands or will once it is published.
 local SPLIT_ABOVE, AT_ONCE = 200, 50
 local shards_key, gone_key = prefix .. 'shards', prefix .. 'gone'
 
@@ -157,6 +161,45 @@ local function remove_comment(post, comment, parent)
   drop('r:' .. comment)
 end
 
+local SHOWN, named_key = 'h:', prefix .. 'named'
+
+local function is_shown(post)
+  local found = size(SHOWN)
+  return found[2] > 0 and call('SISMEMBER', prefix .. SHOWN .. ':' .. shard_of(post, found[1]), post) == 1
+end
+
+local function named_by(post)
+  local stored = call('HGET', named_key, post)
+  return stored and cmsgpack.unpack(stored) or {}
+end
+
+local function name_post(post, names)
+  local before, now = named_by(post), {}
+  for _, name in ipairs(names) do now[name] = true end
+  if is_shown(post) then
+    for _, name in ipairs(before) do
+      if not now[name] then remove(name, post) end
+    end
+    for _, name in ipairs(names) do add(name, post) end
+  end
+  if #names > 0 then
+    call('HSET', named_key, post, cmsgpack.pack(names))
+  elseif #before > 0 then
+    call('HDEL', named_key, post)
+  end
+end
+
+local function show_post(post)
+  add(SHOWN, post)
+  for _, name in ipairs(named_by(post)) do add(name, post) end
+end
+
+local function forget_post(post)
+  remove(SHOWN, post)
+  for _, name in ipairs(named_by(post)) do remove(name, post) end
+  call('HDEL', named_key, post)
+end
+
 ask_ahead()
 for _, write in ipairs(writes) do
   if write[1] == 'M' then
@@ -172,7 +215,16 @@ for _, write in ipairs(writes) do
       for _, comment in ipairs(members('p:' .. write[4])) do drop('r:' .. comment) end
       drop('p:' .. write[4])
       for i = 5, #write do drop(write[i]) end
-    elseif not is_gone(write[4]) then
+      forget_post(write[4])
+    elseif is_gone(write[4]) then
+      -- Nothing is said of it any more.
+    elseif kind == 'N' then
+      local names = {}
+      for i = 5, #write do names[#names + 1] = write[i] end
+      name_post(write[4], names)
+    elseif kind == 'S' then
+      show_post(write[4])
+    else
       (kind == 'C' and add_comment or remove_comment)(write[4], write[5], write[6])
     end
   end

@@ -50,6 +50,7 @@ from streams.saves import SAVES
 from streams.stories import STORIES
 from streams.story_tray import STORY_TRAY
 from streams.story_views import STORY_VIEWS
+from streams.tagged_posts import TAGGED_POSTS
 from streams.trending import TRENDING
 from streams.user_posts import USER_POSTS
 from streams.views import View
@@ -58,7 +59,7 @@ from tests.agents.workers import until
 VIEWS: tuple[View[Any], ...] = (
     *(ACCOUNTS, FOLLOWS, POSTS, USER_POSTS, NOTIFICATIONS),
     *(LIKES, COMMENTS, SAVES, HOME_FEED, COUNTERS),
-    *(STORIES, STORY_VIEWS, STORY_TRAY, TRENDING, AFFINITY),
+    *(STORIES, STORY_VIEWS, STORY_TRAY, TRENDING, AFFINITY, TAGGED_POSTS),
 )
 PASSWORD = "correct horse battery"
 _numbers = itertools.count(int(time.time() * 1000))
@@ -145,10 +146,10 @@ class Gateway:
         given = person.headers | {name.replace("_", "-"): value for name, value in headers.items()}
         return await self.client.post("/api/v1/media", files=form, headers=given)
 
-    async def post(self, person: Person, caption: str = "") -> str:
+    async def post(self, person: Person, caption: str = "", place: str = "") -> str:
         """Submit a post of a new picture; its id."""
         media_id = (await self.upload(person)).json()["media_id"]
-        body = {"media_ids": [media_id], "caption": caption}
+        body = {"media_ids": [media_id], "caption": caption, "place": place}
         answer = await self.client.post("/api/v1/posts", json=body, headers=person.headers)
         assert answer.status_code == 202, answer.text
         return str(answer.json()["id"])

@@ -137,6 +137,8 @@ ROUTES: dict[str, str] = {
     "GET /api/v1/trending/posts/{post_id}/explain": "who opens her posts",
     "GET /api/v1/trending/hashtags/{hashtag}/explain": "who opens her posts",
     "GET /api/v1/trending/places/{place:path}/explain": "who opens her posts",
+    "GET /api/v1/hashtags/{hashtag}": "who opens her posts",
+    "GET /api/v1/places/{place:path}": "who opens her posts",
     "GET /api/v1/live": "an account",
     "GET /api/v1/push-key": "anybody",
     "GET /api/v1/me/push-subscriptions": "an account",
@@ -219,7 +221,7 @@ async def world(gateway: Gateway) -> tuple[dict[str, Person], dict[str, str]]:
     people |= {role: await _with_role(gateway, role) for role in ROLES[1:]}
     await gateway.client.put(f"/api/v1/users/{owner.id}/follow", headers=follower.headers)
     media_id = (await gateway.upload(owner)).json()["media_id"]
-    post_id = await gateway.post(owner)
+    post_id = await gateway.post(owner, f"#hers{owner.id}", f"Hers/{owner.id}")
     await gateway.publish(owner, post_id)
     await gateway.catch_up()
     answer = await gateway.client.post(

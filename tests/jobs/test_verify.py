@@ -27,6 +27,7 @@ from schemas.events import (
     Event,
     Followed,
     PostDeleted,
+    PostEdited,
     PostLiked,
     PostPublished,
     PostSaved,
@@ -42,7 +43,7 @@ from schemas.ids import snowflake
 from sinks.affinity import AffinitySink
 from sinks.affinity import prefix_of as affinity_prefix
 from sinks.cassandra import Cassandra
-from sinks.counters import CounterSink, name_of, prefix_of, replies_of
+from sinks.counters import CounterSink, name_of, posts_of, prefix_of, replies_of
 from sinks.home_feed import HomeFeedSink
 from sinks.home_feed_buckets import RedisBuckets
 from sinks.producer import Producer
@@ -71,6 +72,7 @@ from streams.saves import SAVES
 from streams.stories import STORIES
 from streams.story_tray import STORY_TRAY
 from streams.story_views import STORY_VIEWS
+from streams.tagged_posts import TAGGED_POSTS
 from streams.trending import TRENDING, bucket_of_name
 from streams.user_posts import USER_POSTS
 from streams.views import View
@@ -81,11 +83,12 @@ AT = 1_700_000_000_000
 PEOPLE = [snowflake(AT, 1, n) for n in range(4)]
 POSTS_OF = {person: [snowflake(AT + 1 + i, 2, n) for i in range(6)] for n, person in enumerate(PEOPLE)}
 MEDIA = snowflake(AT, 3, 0)
+TAGGED: dict[str, Any] = {"hashtags": ["dusk"], "place": "Lyme"}
 
 
 def history() -> list[Event]:
-    """Everybody follows everybody, then one stops; everybody posts, and deletes their second post; everybody likes
-    every post, the deleted ones too, and one takes their likes of the third posts back."""
+    """Everybody follows everybody, then one stops; everybody posts, deletes their second post and tags their fourth
+    anew; everybody likes every post, the deleted ones too, and one takes their likes of the third posts back."""
     base: dict[str, Any] = {"event_id": snowflake(AT, 4, 0), "at": AT}
     events: list[Event] = []
     for person in PEOPLE:
@@ -99,10 +102,12 @@ def history() -> list[Event]:
             picture = rendered(media)
             events += [
                 RenditionsReady(**who, media_id=media, owner_id=person, media=picture, source=SOURCE),
-                PostSubmitted(**who, post_id=post, author_id=person, media_ids=[media], caption=b"c"),
+                PostSubmitted(**who, **TAGGED, post_id=post, author_id=person, media_ids=[media], caption=b"c"),
                 PostPublished(**who, post_id=post, author_id=person, media=[picture], source=SOURCE),
             ]
         events.append(PostDeleted(**who, post_id=POSTS_OF[person][1], author_id=person))
+        edited = {**TAGGED, "hashtags": ["dawn"], "post_id": POSTS_OF[person][3], "author_id": person}
+        events.append(PostEdited(**who, **edited, caption=b"d"))
     last = {**base, "actor_id": PEOPLE[0]}
     for author, posts in POSTS_OF.items():
         for post in posts:
@@ -166,7 +171,7 @@ async def apply_all(settings: Settings, cassandra: Cassandra, client: redis.asyn
     in_redis[AFFINITY.name] = AffinitySink(client, ids, generation=1, buckets=settings.buckets)
     views: list[View[Any]] = [
         *(ACCOUNTS, FOLLOWS, POSTS, USER_POSTS, NOTIFICATIONS, LIKES, COMMENTS, SAVES, HOME_FEED, COUNTERS),
-        *(STORIES, STORY_VIEWS, STORY_TRAY, TRENDING, AFFINITY),
+        *(STORIES, STORY_VIEWS, STORY_TRAY, TRENDING, AFFINITY, TAGGED_POSTS),
     ]
     for view in views:
         mine = [record for record in records if record.tp.topic in view.sources]
@@ -238,7 +243,10 @@ async def test_views_that_are_right_show_no_difference_until_they_are_late(scene
     assert as_json["views"]["likes"]["checked"] == 24 * 4 - 4
     likes, comments, deleted_comments, shares, saves, replies = 20 * 4 - 4, 4 * 2, 4 * 2, 4, 4, 4
     members = likes + comments + deleted_comments + shares + saves + replies
-    assert as_json["views"]["counters"]["checked"] == members + 4 + 24  # members, deleted posts, posts as they are read
+    named = 20 + 16 + 4 + 20  # all that stand, dusk, dawn, Lyme
+    # Members, what posts name, deleted posts, posts as they are read.
+    assert as_json["views"]["counters"]["checked"] == members + named + 4 + 24
+    assert as_json["views"]["tagged_posts"]["checked"] == 24 + 4 + 24
     assert as_json["views"]["saves"]["checked"] == 4 * (2 + 1)
     assert as_json["views"]["comments"]["checked"] == 4 * (6 + 6 + 1 + 1)
     # Of each person: what is said of two stories, not of the one that was over; two highlights, one of them gone.
@@ -397,6 +405,28 @@ async def with_a_post_that_is_not_gone(scene: Scene) -> str:
     return f"post {post} counts as deleted, and is not"
 
 
+def naming(scene: Scene, post: int, name: str) -> str:
+    return f"{prefix_of(1, bucket_of(post, scene.settings.buckets))}{posts_of(name)}:0"
+
+
+async def without_a_post_that_names_it(scene: Scene) -> str:
+    post = POSTS_OF[PEOPLE[1]][0]
+    await scene.redis.srem(naming(scene, post, "t:dusk"), str(post))
+    return f"t:dusk: post {post} is shown with it, and does not count"
+
+
+async def with_a_post_that_names_it_no_more(scene: Scene) -> str:
+    post = POSTS_OF[PEOPLE[1]][3]
+    await scene.redis.sadd(naming(scene, post, "t:dusk"), str(post))
+    return f"t:dusk: post {post} counts, and is not shown with it"
+
+
+async def without_a_tag(scene: Scene) -> str:
+    post = POSTS_OF[PEOPLE[0]][0]
+    await scene.cassandra.execute("DELETE FROM tagged_posts_1 WHERE name = ? AND post_id = ?", ("l:Lyme", post))
+    return f"tagged_posts('l:Lyme', {post}) is missing"
+
+
 async def without_a_story(scene: Scene) -> str:
     (row, *_) = await scene.cassandra.execute("SELECT author_id, story_id FROM user_stories_1")
     cql = "DELETE FROM user_stories_1 WHERE author_id = ? AND story_id = ?"
@@ -497,6 +527,9 @@ PLANTS: list[tuple[str, Callable[[Scene], Awaitable[str]]]] = [
     ("counters", with_one_in_a_wrong_shard),
     ("counters", with_likes_of_a_deleted_post),
     ("counters", with_a_post_that_is_not_gone),
+    ("counters", without_a_post_that_names_it),
+    ("counters", with_a_post_that_names_it_no_more),
+    ("tagged_posts", without_a_tag),
     ("trending", without_one_who_turned_to_it),
     ("trending", with_a_trend_that_is_not_listed),
     ("trending", with_another_score),

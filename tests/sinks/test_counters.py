@@ -24,6 +24,8 @@ from streams.counters import (
     CountComment,
     CounterWrite,
     CountMembers,
+    NamePost,
+    ShowPost,
     Uncount,
     UncountComment,
 )
@@ -335,3 +337,37 @@ def test_members_are_spread_evenly_and_splits_move_what_they_must() -> None:
             sizes[shard] += 1
             assert shard_of(user, shards + 1) in (shard, shards)
         assert max(sizes) < 2.6 * len(users) / shards
+
+
+async def test_what_posts_name_equals_the_model(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Posts named, shown, named anew and deleted, in any order, with batches that come again; also some hundred that
+    name the same, so that sets are split."""
+    monkeypatch.setattr(counters, "CALL_WRITES", 97)
+    chance, model = random.Random(7), MemoryCounters()
+    posts = [MIN_ID + 1000 * n for n in range(1500)]
+    names = ["t:everywhere", "t:a", "t:é:0", "l:a", "l:Rue {1}:h:2"]
+    offset, sent = -1, []
+    for _ in range(25):
+        batch: list[CounterWrite] = []
+        for _ in range(chance.choice([1, 10, 800])):
+            offset += 1
+            mark, post, kind = Mark(POSTS, offset), chance.choice(posts), chance.random()
+            if kind < 0.005:
+                batch.append(Uncount(mark, post))
+            elif kind < 0.5:
+                batch.append(ShowPost(mark, post))
+            else:
+                named = (names[0], *chance.sample(names[1:], chance.randrange(4)))
+                batch.append(NamePost(mark, post, named[chance.random() < 0.1 :]))
+        sent.append((dict(world.reached), batch))
+        await world.apply(batch)
+        model.apply(batch)
+        if chance.random() < 0.2:
+            now, (world.reached, again) = world.reached, chance.choice(sent[-3:])
+            await world.apply(again)
+            world.reached = now
+        expected = model.named()
+        asked = await world.reader.named([*names, "", "t:never"])
+        assert asked == {name: len(expected.get(name, ())) for name in asked}
+    assert await world.scan.named() == {name: some for name, some in expected.items() if some}
+    assert len(expected["t:everywhere"]) > 200 * COUNT, "no set was split"

@@ -12,6 +12,8 @@ from streams.counters import (
     CountComment,
     CounterWrite,
     CountMembers,
+    NamePost,
+    ShowPost,
     Uncount,
     UncountComment,
 )
@@ -25,6 +27,8 @@ class MemoryCounters:
     def __init__(self, without: frozenset[str] = frozenset()) -> None:
         self.sets: dict[tuple[str, int], set[int]] = defaultdict(set)
         self.gone: set[int] = set()
+        self.shown: set[int] = set()
+        self.names: dict[int, tuple[str, ...]] = {}
         self._parents: dict[int, set[int]] = defaultdict(set)
         self._fences: dict[TopicPartition, int] = defaultdict(lambda: -1)
         self._without = without
@@ -46,10 +50,16 @@ class MemoryCounters:
                     self.sets.pop((REPLIES, comment), None)
                 for key in [key for key in self.sets if key[1] == write.of]:
                     del self.sets[key]
+                self.shown.discard(write.of)
+                self.names.pop(write.of, None)
                 if "gone" not in self._without:
                     self.gone.add(write.of)
             elif write.of in self.gone:
                 continue
+            elif isinstance(write, NamePost):
+                self.names[write.of] = write.names
+            elif isinstance(write, ShowPost):
+                self.shown.add(write.of)
             else:
                 self._comment(write)
 
@@ -75,6 +85,14 @@ class MemoryCounters:
         if write.parent:
             self.sets[REPLIES, write.parent].discard(write.comment)
         comments -= self.sets.pop((REPLIES, write.comment), set())
+
+    def named(self) -> dict[str, set[int]]:
+        """Which published posts name what; under "", all."""
+        found: dict[str, set[int]] = {}
+        for post in self.shown:
+            for name in ("", *self.names.get(post, ())):
+                found.setdefault(name, set()).add(post)
+        return found
 
     def counted(self) -> dict[tuple[str, int], set[int]]:
         """Who is counted, of every post of which anybody is."""

@@ -15,15 +15,19 @@ from schemas.events import (
     PostDeleted,
     PostEdited,
     PostLiked,
+    PostPublished,
+    PostRejected,
     PostSaved,
     PostShared,
+    PostSubmitted,
     PostUnliked,
     PostUnsaved,
 )
-from streams.counters import COMMENTS, DEAD, LIKES, REPLIES, SAVES, SHARES, Uncount, project
+from streams.counters import COMMENTS, DEAD, LIKES, REPLIES, SAVES, SHARES, NamePost, Uncount, project
 from streams.records import Record, TopicPartition
 from tests.streams.laws import at_leisure, deliveries, log_of
 from tests.streams.memory_counters import MemoryCounters
+from tests.streams.post_events import SOURCE, post_events
 
 Counted = dict[tuple[str, int], set[int]]
 
@@ -139,9 +143,38 @@ def test_the_laws_need_deleted_comments_to_be_remembered(remembered: bool) -> No
 
 def test_what_counts_nothing_is_left_out() -> None:
     edited = PostEdited(event_id=1, at=1, actor_id=2, post_id=1, author_id=2, caption=b"")
-    (write,) = project(flat([edited, deleted(1)]))
-    assert isinstance(write, Uncount)
-    assert write.of == 1
+    rejected = PostRejected(
+        event_id=1, at=1, actor_id=2, post_id=1, author_id=2, media_id=1, code="", reason="", source=SOURCE
+    )
+    name, write = project(flat([edited, rejected, deleted(1)]))
+    assert isinstance(name, NamePost) and isinstance(write, Uncount)
+    assert (name.of, name.names, write.of) == (1, (), 1)
+
+
+@at_leisure
+@given(st.lists(post_events, max_size=30), st.randoms(use_true_random=False))
+def test_laws_of_what_posts_name(events: list[Event], rng: random.Random) -> None:
+    """A post counts for what it named last, if it is published and never deleted, whatever came first."""
+    tags: dict[int, set[str]] = {}
+    shown: set[int] = set()
+    gone: set[int] = set()
+    for event in events:
+        match event:
+            case PostSubmitted() | PostEdited():
+                tags[event.post_id] = {f"t:{tag}" for tag in event.hashtags} | {f"l:{event.place}"}
+            case PostPublished():
+                shown.add(event.post_id)
+            case PostDeleted():
+                gone.add(event.post_id)
+    expected: dict[str, set[int]] = {}
+    for post in shown - gone:
+        for name in {""} | tags.get(post, set()):
+            expected.setdefault(name, set()).add(post)
+    rebuilt, live, log = MemoryCounters(), MemoryCounters(), log_of(events)
+    rebuilt.apply(project(flat(events)))
+    for batch in deliveries(log, rng):
+        live.apply(project(batch))
+    assert live.named() == rebuilt.named() == expected
 
 
 def flat(events: Sequence[Event]) -> list[Record]:
