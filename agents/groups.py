@@ -7,6 +7,7 @@ from agents import (
     affinity,
     comments,
     counters,
+    erasure,
     facts,
     follows,
     home_feed,
@@ -31,6 +32,6 @@ from agents.group import Group
 _MODULES = (
     *(accounts, follows, posts, user_posts, notifications, home_feed, likes, comments, saves, counters),
     *(stories, story_views, story_tray, trending, affinity, tagged_posts),
-    *(media, publisher, notices, saga, push, facts),
+    *(media, publisher, notices, saga, erasure, push, facts),
 )
 GROUPS: dict[str, Group] = {module.GROUP.name: module.GROUP for module in _MODULES}

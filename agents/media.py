@@ -6,6 +6,7 @@ from agents.group import EMITTER_WAIT_SECONDS, Group, emitter_commits
 from agents.kafka_source import KafkaSource
 from agents.stores import Stores
 from sinks.rendering import RenderingSink
+from sinks.rendition_uses import RenditionUses
 from streams.rendering import MEDIA as VIEW
 
 BATCH_EVENTS = 500
@@ -26,6 +27,7 @@ async def open_sink(stores: Stores, source: KafkaSource, generation: int) -> Ren
         emitter_commits(source, settings),
         concurrency=settings.decode_workers + 1,
         size_limit=settings.upload_limit_bytes,
+        uses=RenditionUses(await stores.cassandra()),
     )
 
 

@@ -35,6 +35,17 @@ class OpenSessions(BaseModel):
     next_cursor: None = Field(default=None, description="Always null: all of them are on one page.")
 
 
+class Erasure(BaseModel):
+    """One's erasure, which is under way."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"example": {"id": "7310000000000000000", "erased_at": "2026-01-02T03:04:05.678Z"}}
+    )
+
+    id: Id
+    erased_at: datetime = Field(description="When it was asked for. All is gone some seconds later.")
+
+
 class Email(BaseModel):
     """One's verified address."""
 

@@ -1,16 +1,19 @@
-"""What operators do with accounts: who is a moderator, who an operator."""
+"""What operators do with accounts: who is a moderator, who an operator, who is to be erased."""
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 
-from schemas.events import RoleChanged
+from schemas.events import AccountErased, RoleChanged
 from schemas.ids import MAX_ID, MIN_ID
 from sinks.accounts import AccountReader
 from sinks.cassandra import Cassandra
+from sinks.credentials import Credentials
 from sinks.generations import FIRST, GenerationLog
 from sinks.producer import Producer
+from sinks.scans import scan_table
 from sinks.sessions import Sessions
 from sinks.settings import Settings
 from sinks.snowflakes import SnowflakeMaker
@@ -66,6 +69,49 @@ async def _change_role(settings: Settings, who: str, role: str, dry_run: bool) -
         ended = await Sessions(cassandra, seconds=settings.refresh_token_seconds).end_all(user_id)
     late = "; the accounts view does not show it yet, so it counts once its agent has caught up" if seen else ""
     return f"{who} is {role} from their next login on; sessions ended: {ended}{late}"
+
+
+def erase(settings: Settings, who: Sequence[str], *, dry_run: bool = False) -> list[str]:
+    """Erase ``who``, usernames or ids, for good; a sentence about each. An id may be of somebody who was erased before:
+    after a restore from a backup that is older, they are to be erased again.
+
+    Raises ``AccountUnknown``, before anybody is erased, and ``StoreAway``.
+    """
+    return asyncio.run(_erase(settings, who, dry_run))
+
+
+async def _erase(settings: Settings, who: Sequence[str], dry_run: bool) -> list[str]:
+    async with await Cassandra.connect(settings) as cassandra:
+        people = {one: await _person(cassandra, one) for one in who}
+        if dry_run:
+            return [f"would erase {one} ({user_id})" for one, user_id in people.items()]
+        snowflakes, now = SnowflakeMaker(_NODE), time.time_ns() // 1_000_000
+        async with Producer(settings) as producer:
+            # Nobody is logged in at a command line: the log names the person themself.
+            await producer.produce_many(
+                [
+                    AccountErased(event_id=snowflakes.next(), at=now, actor_id=user_id, user_id=user_id)
+                    for user_id in people.values()
+                ]
+            )
+        credentials = Credentials(cassandra)
+        sessions = Sessions(cassandra, seconds=settings.refresh_token_seconds)
+        for user_id in people.values():
+            await credentials.remove(user_id)
+            await sessions.end_all(user_id)
+    return [f"{user_id} is erased; agents remove what is left of them" for user_id in people.values()]
+
+
+def erased(settings: Settings) -> list[int]:
+    """The ids of all who are erased, by the accounts view. Raises ``StoreAway``."""
+    return asyncio.run(_erased(settings))
+
+
+async def _erased(settings: Settings) -> list[int]:
+    generations = await asyncio.to_thread(GenerationLog(settings).read)
+    live = generations["accounts"].live if "accounts" in generations else FIRST
+    async with await Cassandra.connect(settings) as cassandra:
+        return sorted([row.user_id async for row in scan_table(cassandra, "accounts", live) if row.erased])
 
 
 async def _person(cassandra: Cassandra, who: str) -> int:

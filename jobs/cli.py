@@ -25,6 +25,7 @@ app = typer.Typer(help="Shutterlog: the log is the database.", no_args_is_help=T
 cli_views.register(app)
 app.add_typer(cli_dlq.dlq, name="dlq")
 app.add_typer(cli_accounts.accounts, name="accounts")
+app.command("erase")(cli_accounts.erase)
 
 BENCHES = (
     "fanout",

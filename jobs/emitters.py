@@ -6,7 +6,8 @@ EMITTERS: dict[str, tuple[str, ...]] = {
     "media": ("media",),
     "publisher": ("posts", "media", "stories"),
     "notices": ("engagement", "graph", "posts"),
-    "saga": ("graph", "engagement"),
+    "saga": ("graph", "engagement", "accounts", "posts", "media", "stories"),
+    "erasure": ("accounts", "media"),
 }
 """`verify` checks them for what they owe; they cannot be replayed, since that would say everything twice."""
 

@@ -35,7 +35,7 @@ from sinks.generations import FIRST
 from sinks.producer import failure
 from sinks.publishing import PublishingMemory
 from sinks.registry import adopt_ids
-from sinks.saga import SagaMemory, settle
+from sinks.saga import MEMORY, SagaMemory, settle
 from sinks.settings import Settings
 from sinks.tables import TableSink
 from sinks.topics import Topics
@@ -181,7 +181,7 @@ class _Restore:
             self._progress.advance(task, len(some))
         spans = {tp: Span(-1, last) for tp, last in said.items() if last >= 0}
         if spans:
-            await TableSink(cassandra, SAGA.name, FIRST, ids).apply((), spans)
+            await TableSink(cassandra, MEMORY, FIRST, ids).apply((), spans)
 
     def _records(self, said: dict[TopicPartition, int]) -> Iterator[Record]:
         """What an emitter had read: events under their own keys; poison is passed over, as agents do."""

@@ -29,6 +29,7 @@ from jobs.emitters import EMITTERS
 from jobs.verify_affinity import AffinityComparison
 from jobs.verify_counters import CounterComparison
 from jobs.verify_differences import Differences
+from jobs.verify_erasure import leftovers
 from jobs.verify_facts import FactFold
 from jobs.verify_facts import compare as compare_facts
 from jobs.verify_feeds import FeedComparison
@@ -50,6 +51,7 @@ from sinks.generations import FIRST, GenerationLog
 from sinks.home_feed import HomeFeedSink
 from sinks.home_feed_buckets import TRAYS, RedisBuckets
 from sinks.home_feed_reader import HomeFeedReader
+from sinks.object_store import ObjectStore
 from sinks.posts import PostReader
 from sinks.redis import Redis, connect
 from sinks.scans import HomeFeedScan
@@ -228,7 +230,8 @@ class _Verification:
         found: dict[str, Differences] = {}
         for name in wanted:
             if name in EMITTERS:
-                found[name] = _late(self._owed(name), name, silent.get(name, {}))
+                owed = self._owed(name) if name in OWED else await self._leftovers()
+                found[name] = _late(owed, name, silent.get(name, {}))
                 continue
             late = await self._reach(name, ends)
             found[name] = await self._compare(name)
@@ -315,6 +318,12 @@ class _Verification:
         for subject, why in accounting.wrong:
             differences.add(subject, f"{subject}: {why}")
         return differences
+
+    async def _leftovers(self) -> Differences:
+        task = self._task("looking for the erased")
+        found = await leftovers(self._fold, self._cassandra, ObjectStore.of(self._settings))
+        self._progress.update(task, total=found.checked, completed=found.checked)
+        return found
 
     def _sink(self, name: str) -> Sink[Any]:
         generation, buckets = self._generation(name), self._settings.buckets

@@ -19,6 +19,7 @@ from schemas.events import (
     PostSaved,
     PostShared,
     PostUnsaved,
+    PostUnshared,
 )
 
 
@@ -32,6 +33,8 @@ class Comment:
     user_id: int
     said: CommentAdded | None = None
     deleted: bool = False
+    wiped: bool = False
+    """Deleted after it was said last."""
 
 
 @dataclass
@@ -54,9 +57,11 @@ class Engagement:
         """Fold one event; whether it is one of these."""
         match event:
             case CommentAdded():
-                self._comment(event, event.actor_id).said = event
+                comment = self._comment(event, event.actor_id)
+                comment.said, comment.wiped = event, False
             case CommentDeleted():
-                self._comment(event, event.commenter_id).deleted = True
+                comment = self._comment(event, event.commenter_id)
+                comment.deleted = comment.wiped = True
             case CommentPinned():
                 self.pins[event.post_id, event.comment_id] = event.at
             case CommentUnpinned():
@@ -72,6 +77,8 @@ class Engagement:
                     kept.pop(collection, None)
             case PostShared():
                 self.shares.setdefault(event.post_id, set()).add(event.actor_id)
+            case PostUnshared():
+                self.shares.get(event.post_id, set()).discard(event.actor_id)
             case CollectionMade() | CollectionRenamed() | CollectionDeleted():
                 self._collection(event)
             case _:
@@ -91,7 +98,7 @@ class Engagement:
             case CollectionRenamed():
                 name = event.name
             case CollectionDeleted():
-                gone = True
+                name, gone = None, True
         self.collections[key] = (name, made_at, gone)
 
     def is_shown(self, comment: Comment) -> bool:

@@ -23,6 +23,7 @@ from schemas.events import (
     AccountRegistered,
     BadgeChanged,
     Event,
+    MediaPurged,
     MediaRejected,
     NoticeWithdrawn,
     NotificationPreferencesChanged,
@@ -91,6 +92,10 @@ class Post:
     rejected: tuple[str, str] | None = None
     deleted: bool = False
     ever_named: frozenset[str] = frozenset()
+    wiped: bool = False
+    """Deleted after its words were said last."""
+    unpictured: bool = False
+    """Deleted after it was published last."""
 
     @property
     def names(self) -> set[str]:
@@ -114,6 +119,9 @@ class Media:
     uploaded_at: int | None = None
     rendered: RenderedMedia | None = None
     rejected: tuple[str, str] | None = None
+    purged: bool = False
+    shown: RenderedMedia | None = None
+    """``rendered``, unless it was purged since."""
 
 
 @dataclass(slots=True)
@@ -169,7 +177,7 @@ class Fold:
             case UploadFailed():
                 notice = Notice(event.at, event.post_id, event.code, event.reason)
                 self.notices[event.recipient_id, event.media_id] = notice
-            case UploadCompleted() | RenditionsReady() | MediaRejected():
+            case UploadCompleted() | RenditionsReady() | MediaRejected() | MediaPurged():
                 self._take_media(event)
             case PostSubmitted() | PostPublished() | PostEdited() | PostRejected() | PostDeleted():
                 self._take_post(event)
@@ -203,17 +211,20 @@ class Fold:
             case BadgeChanged():
                 account.verified = event.verified
             case AccountErased():
-                account.erased = True
+                self.accounts[event.user_id] = Account(erased=True)
 
-    def _take_media(self, event: UploadCompleted | RenditionsReady | MediaRejected) -> None:
+    def _take_media(self, event: UploadCompleted | RenditionsReady | MediaRejected | MediaPurged) -> None:
         media = self.media.setdefault(event.media_id, Media(event.owner_id))
         match event:
             case UploadCompleted():
                 media.uploaded_at = event.at
             case RenditionsReady():
-                media.rendered = event.media
+                media.rendered = media.shown = event.media
             case MediaRejected():
                 media.rejected = (event.code, event.reason)
+            case MediaPurged():
+                media.purged, media.shown = True, None
+                media.rejected = ("purged", "The file was removed.")
 
     def _take_post(self, event: PostSubmitted | PostPublished | PostEdited | PostRejected | PostDeleted) -> None:
         post = self.posts.setdefault(event.post_id, Post(event.author_id))
@@ -222,16 +233,18 @@ class Fold:
                 post.media_ids, post.caption, post.submitted_at = event.media_ids, event.caption, event.at
                 post.tags = (event.mentions, event.tagged, event.hashtags, event.place)
                 post.ever_named = post.ever_named | post.names
+                post.wiped = False
             case PostPublished():
-                post.published_at, post.media = event.at, event.media
+                post.published_at, post.media, post.unpictured = event.at, event.media, False
             case PostEdited():
                 post.caption, post.edited_at = event.caption, event.at
                 post.tags = (event.mentions, event.tagged, event.hashtags, event.place)
                 post.ever_named = post.ever_named | post.names
+                post.wiped = False
             case PostRejected():
                 post.rejected = (event.code, event.reason)
             case PostDeleted():
-                post.deleted = True
+                post.deleted = post.wiped = post.unpictured = True
 
     # -- conclusions ----------------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from jobs.verify_erasure import standing
 from jobs.verify_fold import Fold, Post
 from jobs.verify_stories import Story
 
@@ -27,7 +28,7 @@ def renderings(fold: Fold) -> Accounting:
     wrong += [
         (f"media {media_id}", "refused, but its owner was not told")
         for media_id, media in uploads.items()
-        if media.rejected is not None and (media.owner_id, media_id) not in fold.notices
+        if media.rejected is not None and not media.purged and (media.owner_id, media_id) not in fold.notices
     ]
     return Accounting(len(uploads), wrong)
 
@@ -64,7 +65,8 @@ def notices(fold: Fold) -> Accounting:
 
 
 def entailments(fold: Fold) -> Accounting:
-    """The graph must say what people meant, and nobody who is blocked may like what the other posts, or be liked."""
+    """The graph must say what people meant, nobody who is blocked may like what the other posts, or be liked, and
+    nothing of the erased may stand."""
     checked = sum(map(len, fold.following.values())) + len(fold.graph.requests) + len(fold.graph.ties)
     wrong = list(fold.graph.owed())
     for post_id, likers in fold.likes.items():
@@ -74,12 +76,12 @@ def entailments(fold: Fold) -> Accounting:
             for liker in likers
             if {(author, 1, liker), (author, 2, liker)} & fold.graph.ties.keys()
         ]
-    return Accounting(checked, wrong)
+    return Accounting(checked, [*wrong, *standing(fold)])
 
 
 def _owed(fold: Fold, post: Post) -> str | None:
     if post.media_ids is None:
-        return "published, but never submitted" if post.published_at is not None else None
+        return "published, but never submitted" if post.is_shown else None
     media = [fold.media.get(media_id) for media_id in post.media_ids]
     rendered = [one.rendered for one in media if one is not None and one.rendered is not None]
     if post.published_at is not None:

@@ -29,6 +29,7 @@ from schemas.events import (
     StorySubmitted,
     StoryUnhighlighted,
     StoryViewed,
+    StoryViewWithdrawn,
 )
 from sinks.cassandra import Cassandra
 from sinks.generations import now_ms
@@ -78,10 +79,14 @@ class StoryFold:
             case StoryRejected():
                 self._story(event.story_id, event.author_id).rejected = event
             case StoryDeleted():
-                self._story(event.story_id, event.author_id).deleted = event
+                story = self._story(event.story_id, event.author_id)
+                story.submitted = story.published = story.rejected = None
+                story.deleted = event
             case StoryViewed():
                 if event.actor_id != event.author_id:
                     self.views[event.story_id, event.actor_id] = event
+            case StoryViewWithdrawn():
+                self.views.pop((event.story_id, event.actor_id), None)
             case StoryReacted():
                 if event.actor_id != event.author_id:
                     self.reactions[event.story_id, event.actor_id] = event
@@ -92,7 +97,7 @@ class StoryFold:
             case HighlightRenamed():
                 self._highlight(event)[0] = event.name
             case HighlightDeleted():
-                self._highlight(event)[2] = True
+                self._highlight(event)[::2] = None, True
             case StoryHighlighted():
                 self.kept[event.story_id, event.highlight_id] = event
             case StoryUnhighlighted():

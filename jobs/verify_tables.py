@@ -84,12 +84,12 @@ async def posts(fold: Fold, cassandra: Cassandra, generation: int) -> Difference
         (post_id,): (
             post.author_id,
             post.media_ids,
-            post.caption,
-            *(post.tags or (None, None, None, None)),
+            None if post.wiped else post.caption,
+            *(post.tags if post.tags and not post.wiped else (None, None, None, None)),
             post.submitted_at,
             post.edited_at,
             post.published_at,
-            post.media,
+            None if post.unpictured else post.media,
             *(post.rejected or (None, None)),
             post.deleted,
         )
@@ -112,7 +112,7 @@ async def posts(fold: Fold, cassandra: Cassandra, generation: int) -> Difference
 
     await compare(differences, "posts", COLUMNS["posts"], expected, _rows(cassandra, generation, "posts", post_values))
     expected = {
-        (media_id,): (media.owner_id, media.uploaded_at, media.rendered, *(media.rejected or (None, None)))
+        (media_id,): (media.owner_id, media.uploaded_at, media.shown, *(media.rejected or (None, None)))
         for media_id, media in fold.media.items()
     }
 
@@ -175,7 +175,8 @@ async def comments(fold: Fold, cassandra: Cassandra, generation: int) -> Differe
         if one.said is None:
             return (None, None, None, None, None, None, one.deleted)
         words = one.said
-        return (one.user_id, words.text, words.at, words.mentions, words.hashtags, words.spam, one.deleted)
+        text, mentions, tags = (None, None, None) if one.wiped else (words.text, words.mentions, words.hashtags)
+        return (one.user_id, text, words.at, mentions, tags, words.spam, one.deleted)
 
     expected: dict[str, dict[Key, Values]] = {
         "comments": {(c.post_id, c.parent_id, number): expected_of(c) for number, c in said.comments.items()},

@@ -33,6 +33,7 @@ from schemas.events_engagement import (
     PostShared,
     PostUnliked,
     PostUnsaved,
+    PostUnshared,
 )
 from schemas.events_graph import (
     Blocked,
@@ -46,7 +47,7 @@ from schemas.events_graph import (
     Unfollowed,
     Unmuted,
 )
-from schemas.events_media import MediaRejected, RenditionsReady, UploadCompleted
+from schemas.events_media import MediaPurged, MediaRejected, RenditionsReady, UploadCompleted
 from schemas.events_notifications import (
     NoticeWithdrawn,
     NotificationPreferencesChanged,
@@ -68,6 +69,7 @@ from schemas.events_stories import (
     StorySubmitted,
     StoryUnhighlighted,
     StoryViewed,
+    StoryViewWithdrawn,
 )
 
 EVENTS: tuple[type[Event], ...] = (
@@ -92,6 +94,7 @@ EVENTS: tuple[type[Event], ...] = (
     UploadCompleted,
     RenditionsReady,
     MediaRejected,
+    MediaPurged,
     PostSubmitted,
     PostPublished,
     PostRejected,
@@ -108,6 +111,7 @@ EVENTS: tuple[type[Event], ...] = (
     PostSaved,
     PostUnsaved,
     PostShared,
+    PostUnshared,
     CollectionMade,
     CollectionRenamed,
     CollectionDeleted,
@@ -121,6 +125,7 @@ EVENTS: tuple[type[Event], ...] = (
     StoryRejected,
     StoryDeleted,
     StoryViewed,
+    StoryViewWithdrawn,
     StoryReacted,
     StoryReactionWithdrawn,
     HighlightMade,
@@ -160,6 +165,7 @@ __all__ = [
     "HighlightDeleted",
     "HighlightMade",
     "HighlightRenamed",
+    "MediaPurged",
     "MediaRejected",
     "Muted",
     "NoticeWithdrawn",
@@ -177,6 +183,7 @@ __all__ = [
     "PostSubmitted",
     "PostUnliked",
     "PostUnsaved",
+    "PostUnshared",
     "PrivacyChanged",
     "ProfileChanged",
     "ProfileVisited",
@@ -195,6 +202,7 @@ __all__ = [
     "StoryRejected",
     "StorySubmitted",
     "StoryUnhighlighted",
+    "StoryViewWithdrawn",
     "StoryViewed",
     "TOPICS",
     "Unblocked",

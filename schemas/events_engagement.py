@@ -137,6 +137,15 @@ class PostShared(Event, frozen=True, kw_only=True):
     place: str = ""
 
 
+class PostUnshared(Event, frozen=True, kw_only=True):
+    """The actor is no longer counted among those who passed a post on, whether or not they were."""
+
+    TOPIC = "engagement"
+    KEY = "post_id"
+    post_id: int
+    author_id: int
+
+
 class CollectionMade(Event, frozen=True, kw_only=True):
     """A person made a list of saved posts, for themselves. ``name`` is sealed."""
 

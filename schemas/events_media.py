@@ -39,3 +39,12 @@ class MediaRejected(Event, frozen=True, kw_only=True):
     code: str
     reason: str
     source: Source
+
+
+class MediaPurged(Event, frozen=True, kw_only=True):
+    """A file and all its renditions are gone for good, whatever else the log says of them."""
+
+    TOPIC = "media"
+    KEY = "media_id"
+    media_id: int
+    owner_id: int

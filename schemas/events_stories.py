@@ -81,6 +81,15 @@ class StoryViewed(Event, frozen=True, kw_only=True):
     completed: bool = False
 
 
+class StoryViewWithdrawn(Event, frozen=True, kw_only=True):
+    """The actor is no longer counted among those who saw a story, whether or not they were."""
+
+    TOPIC = "stories"
+    KEY = "author_id"
+    story_id: int
+    author_id: int
+
+
 class StoryReacted(Event, frozen=True, kw_only=True):
     """The actor answers a story with an emoji, in place of any before."""
 

@@ -42,6 +42,10 @@ class Credentials:
             "UPDATE credentials SET deactivated = ? WHERE user_id = ?", (deactivated, user_id)
         )
 
+    async def remove(self, user_id: int) -> None:
+        """Let nobody in as this person any more."""
+        await self._cassandra.execute("DELETE FROM credentials WHERE user_id = ?", (user_id,))
+
     async def set_profile_token(self, user_id: int, token: str) -> None:
         """Remember up to where a view has to be for this person to see their own profile."""
         await self._cassandra.execute("UPDATE credentials SET profile_token = ? WHERE user_id = ?", (token, user_id))

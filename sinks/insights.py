@@ -63,9 +63,10 @@ _SEEN = (
 _DONE = (
     "SELECT post_id, countIf(last = 'PostLiked'), countIf(last = 'PostSaved'), countIf(last = 'PostShared') FROM ("
     "SELECT post_id, argMax(_event, _offset) AS last FROM {engagement} WHERE "
-    "_event IN ('PostLiked', 'PostUnliked', 'PostSaved', 'PostUnsaved', 'PostShared') "
+    "_event IN ('PostLiked', 'PostUnliked', 'PostSaved', 'PostUnsaved', 'PostShared', 'PostUnshared') "
     f"AND {_OF} AND {_DURING} GROUP BY post_id, actor_id, "
-    "multiIf(_event IN ('PostLiked', 'PostUnliked'), 1, _event = 'PostShared', 2, 3)) GROUP BY post_id"
+    "multiIf(_event IN ('PostLiked', 'PostUnliked'), 1, _event IN ('PostShared', 'PostUnshared'), 2, 3)) "
+    "GROUP BY post_id"
 )
 _SAID = (
     "SELECT post_id, count() FROM (SELECT post_id, comment_id FROM {engagement} WHERE "

@@ -49,6 +49,10 @@ REBUILT = (
     "saga_pairs",
     "saga_waiting",
     "saga_likes",
+    "saga_deeds",
+    "saga_erased",
+    "rendition_uses",
+    "rendition_keys",
     "fences",
 )
 """Tables that the log gives again, besides those of the views."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sinks.settings import Settings
+
+
+_SEGMENT = re.compile(r"[0-9A-Za-z_-]{1,100}", re.ASCII)
 
 
 class NoSuchObject(Exception):
@@ -117,6 +122,16 @@ class ObjectStore:
                 await obstore.delete_async(self._store, key)
         except NoSuchObject:
             return
+
+    async def delete_folder(self, folder: str) -> None:
+        """Remove everything below ``folder``, one path segment, and in a local store the empty folders too."""
+        if not _SEGMENT.fullmatch(folder):
+            raise ValueError(f"{folder!r} is no folder's name")
+        for key in [key async for key in self.list_keys(folder)]:
+            await self.delete(key)
+        if self._root is not None:
+            with self._speaking(folder):
+                await asyncio.to_thread(shutil.rmtree, self._root / folder, ignore_errors=True)
 
     async def list_keys(self, prefix: str = "") -> AsyncIterator[str]:
         """The keys below ``prefix`` (whole path segments), in no order."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from sinks.cassandra import Cassandra
 from sinks.sealing import KEY_BYTES, new_key
@@ -18,15 +19,24 @@ _AT_ONCE = 1000
 
 
 class PersonKeys:
-    """Keys by person, with the ``remembered`` most recently used ones in memory. Raises ``StoreAway``.
+    """Keys by person, with the ``remembered`` last read ones in memory. Raises ``StoreAway``.
 
-    A key never changes, so a remembered one is right until the person is erased (``forget``).
+    A key never changes, so a remembered one is right until the person is erased; none is remembered for longer than
+    ``seconds``, after which nobody holds the key of somebody who was erased elsewhere.
     """
 
-    def __init__(self, cassandra: Cassandra, remembered: int = 50_000) -> None:
+    def __init__(
+        self,
+        cassandra: Cassandra,
+        remembered: int = 50_000,
+        seconds: float = 300.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._cassandra = cassandra
         self._remembered = remembered
-        self._keys: OrderedDict[int, bytes] = OrderedDict()
+        self._seconds, self._clock = seconds, clock
+        self._keys: OrderedDict[int, tuple[bytes, float]] = OrderedDict()
+        """Key, and until when it is remembered; in the order in which they were."""
 
     async def create(self, user_id: int) -> bytes:
         """Make the key of a person, or give the one that they have: of two gateways at once, one wins for both."""
@@ -49,13 +59,13 @@ class PersonKeys:
         """The keys of those people who have one."""
         found: dict[int, bytes] = {}
         missing = []
+        self._let_go()
         for user_id in set(ids):
-            key = self._keys.get(user_id)
-            if key is None:
+            kept = self._keys.get(user_id)
+            if kept is None:
                 missing.append(user_id)
             else:
-                self._keys.move_to_end(user_id)
-                found[user_id] = key
+                found[user_id] = kept[0]
         parts = [missing[start : start + _TOGETHER] for start in range(0, len(missing), _TOGETHER)]
         for rows in await self._cassandra.execute_each((_SELECT, (part,)) for part in parts):
             for row in rows:
@@ -69,7 +79,12 @@ class PersonKeys:
         self._keys.pop(user_id, None)
 
     def _remember(self, user_id: int, key: bytes) -> None:
-        self._keys[user_id] = key
+        self._keys[user_id] = key, self._clock() + self._seconds
         self._keys.move_to_end(user_id)
         if len(self._keys) > self._remembered:
+            self._keys.popitem(last=False)
+
+    def _let_go(self) -> None:
+        now = self._clock()
+        while self._keys and next(iter(self._keys.values()))[1] <= now:
             self._keys.popitem(last=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from schemas.events import RenderedMedia, Rendition, UploadCompleted
@@ -36,6 +36,13 @@ class Renders(Protocol):
         """The renditions of ``original``. Raises ``Rejected``."""
 
 
+class Uses(Protocol):
+    """The part of ``sinks.rendition_uses.RenditionUses`` that is used here."""
+
+    async def add(self, shown: Iterable[tuple[int, Sequence[str]]]) -> None:
+        """Each file has these renditions. Raises ``StoreAway``."""
+
+
 class RenderingSink(EmitterSink[Render]):
     """Turns uploads into renditions, several at a time, each partition in its own order.
 
@@ -56,14 +63,17 @@ class RenderingSink(EmitterSink[Render]):
         concurrency: int,
         size_limit: int,
         pause_seconds: float = 0.2,
+        uses: Uses | None = None,
     ) -> None:
-        """``size_limit`` is the largest original, in bytes; ``pause_seconds`` the pause before a second fetch."""
+        """``size_limit`` is the largest original, in bytes; ``pause_seconds`` the pause before a second fetch;
+        ``uses`` hears of a rendition before it is stored, where renditions are ever to be removed."""
         super().__init__(producer, commits)
         self._store = store
         self._pool = pool
         self._free = asyncio.Semaphore(concurrency)
         self._size_limit = size_limit
         self._pause_seconds = pause_seconds
+        self._uses = uses
 
     async def emit(self, writes: Sequence[Render]) -> None:
         """Render and emit ``writes``, committing as it goes. Raises ``StoreAway`` once all partitions have stopped,
@@ -123,6 +133,8 @@ class RenderingSink(EmitterSink[Render]):
             )
             for one in rendered.renditions
         ]
+        if self._uses is not None:
+            await self._uses.add([(upload.media_id, list(dict.fromkeys(one.key for one in renditions)))])
         # A key is its content's digest: whoever stored it first, stored the same.
         for one, described in zip(rendered.renditions, renditions, strict=True):
             await self._store.put_if_absent(described.key, one.jpeg)

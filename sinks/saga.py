@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
 from typing import Protocol
 
-from schemas.events import Blocked, Event, PostLiked, PostUnliked, PrivacyChanged
-from sinks.cassandra import KEYS_IN, Cassandra, Statement, in_chunks, together
+from schemas.events import AccountErased, Blocked, Event, PostLiked, PostUnliked, PrivacyChanged, Unblocked
+from sinks.cassandra import KEYS_IN, Statement, in_chunks, together
 from sinks.emitter import Commits, Emits, EmitterSink
-from streams.saga import Decided, Key, Known, Pair, Seen, decide, key_of, undone
+from sinks.saga_deeds import BATCH_ROWS, DeedMemory
+from streams.causes import Cause
+from streams.deeds import ACCOUNT_EVENTS, Deed, erased_anew, people_in, taken_back
+from streams.saga import PAIR_EVENTS, Decided, Key, Known, Pair, Seen, decide, key_of, undone
 
-BATCH_ROWS = 100
+MEMORY = "saga 2"
+"""Under this name stands how far the memory goes. Another one is given when it is to hold what it did not hold before:
+it is then filled again, from the log's beginning."""
 
 _PRIVACY = "SELECT user_id, changed_offset, private FROM saga_privacy WHERE user_id IN ?"
 _KNOWN = "SELECT followee_id FROM saga_pairs WHERE followee_id IN ? PER PARTITION LIMIT 1"
@@ -43,12 +48,18 @@ class Memory(Protocol):
     async def store(self, seen: Sequence[Seen], decided: Decided) -> None:
         """Remember the changes of privacy in ``seen``, and ``decided``. Raises ``StoreAway``."""
 
+    async def store_deeds(self, seen: Sequence[Seen]) -> None:
+        """Remember what ``seen`` says of deeds and erasures. Raises ``StoreAway``."""
 
-class SagaMemory(Memory):
+    async def erased(self, people: Collection[int]) -> set[int]:
+        """Those of ``people`` who are erased. Raises ``StoreAway``."""
+
+    def deeds(self, person: int) -> AsyncIterator[list[Deed]]:
+        """What stands of a person's, part by part. Raises ``StoreAway``."""
+
+
+class SagaMemory(DeedMemory, Memory):
     """``Memory`` in Cassandra: tables of ``cql/saga.cql``."""
-
-    def __init__(self, cassandra: Cassandra) -> None:
-        self._cassandra = cassandra
 
     async def known(self, seen: Sequence[Seen]) -> Known:
         keys = {key for one in seen if (key := key_of(one.event)) is not None}
@@ -125,6 +136,7 @@ async def settle(
     """Say what ``seen`` entails in the graph, then remember it; without ``say``, for what was said before. Raises
     ``StoreAway``."""
     likes, graph = _parted(seen)
+    await memory.store_deeds(seen)
     # Stored before a block is looked for, as blocks are before likes are: at least one sees both.
     await memory.store_likes(likes)
     if graph:
@@ -141,7 +153,8 @@ class SagaSink(EmitterSink[Seen]):
         self._memory = memory
 
     async def emit(self, writes: Sequence[Seen]) -> None:
-        """Settle the graph, then take back the likes between the blocked. Raises ``StoreAway``."""
+        """Settle the graph, then take back the likes between the blocked, and what the erased did. Raises
+        ``StoreAway``."""
         if not writes:
             return
         memory = self._memory
@@ -150,6 +163,25 @@ class SagaSink(EmitterSink[Seen]):
         blocks = {key for one in graph if isinstance(one.event, Blocked) and (key := key_of(one.event)) is not None}
         liked = {(one.event.author_id, one.event.actor_id) for one in likes if isinstance(one.event, PostLiked)}
         await self._say(undone(writes, await memory.pairs(liked), await memory.likes(blocks)))
+        await self._erase(writes)
+
+    async def _erase(self, seen: Sequence[Seen]) -> None:
+        """Take back what stands of everybody who is erased and whom ``seen`` touches: at their erasure all of it, later
+        what was on its way."""
+        touched: dict[int, Cause] = {}
+        spoken: dict[int, Cause] = {}
+        for one in seen:
+            for person in people_in(one.event):
+                touched.setdefault(person, one.cause)
+            if isinstance(one.event, ACCOUNT_EVENTS):
+                spoken[one.event.user_id] = one.cause
+            elif isinstance(one.event, AccountErased):
+                spoken.pop(one.event.user_id, None)
+        for person in sorted(await self._memory.erased(touched)):
+            async for deeds in self._memory.deeds(person):
+                await self._say(taken_back(touched[person], deeds))
+            if person in spoken:
+                await self._say([erased_anew(spoken[person], person)])
 
     async def _say(self, events: Sequence[Event]) -> None:
         if events:
@@ -157,9 +189,12 @@ class SagaSink(EmitterSink[Seen]):
 
 
 def _parted(seen: Iterable[Seen]) -> tuple[list[Seen], list[Seen]]:
-    """Likes, and the rest."""
+    """Likes, and what the graph is settled by."""
     likes: list[Seen] = []
     graph: list[Seen] = []
     for one in seen:
-        (likes if isinstance(one.event, PostLiked | PostUnliked) else graph).append(one)
+        if isinstance(one.event, PostLiked | PostUnliked):
+            likes.append(one)
+        elif isinstance(one.event, (*PAIR_EVENTS, Blocked, Unblocked, PrivacyChanged)):
+            graph.append(one)
     return likes, graph

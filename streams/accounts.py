@@ -1,7 +1,8 @@
 """Accounts: who is registered, and what their profile says. One row per person in ``accounts``.
 
 Each column is what one kind of event said last, all of it from the topic ``accounts``, where one person's events stand
-in one order; readers conclude from the columns. ``erased`` is terminal: nothing sets it back.
+in one order; readers conclude from the columns. ``erased`` is terminal: nothing sets it back, and it takes along all
+that was said before. What was on its way then is erased anew by the saga.
 """
 
 from __future__ import annotations
@@ -28,6 +29,10 @@ ROLES = ("person", "moderator", "operator")
 """What people may be, those who may do more last."""
 
 
+_SAID = ("username", "name", "bio", "registered_at", "links", "picture", "deactivated", "role", "verified")
+"""What others than an erasure say."""
+
+
 def project(batch: Sequence[Record]) -> list[Upsert]:
     """One upsert of the person's row for each event. Raises ``Refused`` for a role that nobody knows."""
     writes: list[Upsert] = []
@@ -50,7 +55,8 @@ def project(batch: Sequence[Record]) -> list[Upsert]:
             case BadgeChanged():
                 columns = {"verified": event.verified}
             case AccountErased():
-                columns = {"erased": True}
+                # What is sealed nobody can read any more; the rest, a picture in small above all, goes here.
+                columns = dict.fromkeys(_SAID) | {"erased": True}
             case _:
                 continue
         writes.append(Upsert(Mark(tp, offset), "accounts", {"user_id": event.user_id}, columns))

@@ -41,7 +41,8 @@ def project(batch: Sequence[Record]) -> list[Upsert | Delete]:
                 }
                 writes += _entity(mark, event, event.actor_id, columns)
             case CommentDeleted():
-                writes += _entity(mark, event, event.commenter_id, {"deleted": True})
+                gone = dict.fromkeys(("text", "mentions", "hashtags")) | {"deleted": True}
+                writes += _entity(mark, event, event.commenter_id, gone)
             case CommentPinned():
                 writes.append(Upsert(mark, "comment_pins", _pin(event), {"pinned_at": event.at}))
             case CommentUnpinned():

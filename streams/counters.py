@@ -26,6 +26,7 @@ from schemas.events import (
     PostSubmitted,
     PostUnliked,
     PostUnsaved,
+    PostUnshared,
 )
 from streams.records import Record
 from streams.tagged_posts import names_of
@@ -133,6 +134,8 @@ def project(batch: Sequence[Record]) -> list[CounterWrite]:
                 say(SAVES, Mark(tp, offset), event.post_id, event.actor_id, False)
             case PostShared():
                 say(SHARES, Mark(tp, offset), event.post_id, event.actor_id, True)
+            case PostUnshared():
+                say(SHARES, Mark(tp, offset), event.post_id, event.actor_id, False)
             case PostSubmitted() | PostEdited():
                 writes.append(NamePost(Mark(tp, offset), event.post_id, names_of(event.hashtags, event.place)))
             case PostPublished():

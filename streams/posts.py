@@ -20,6 +20,7 @@ from typing import Any
 import msgspec
 
 from schemas.events import (
+    MediaPurged,
     MediaRejected,
     PostDeleted,
     PostEdited,
@@ -31,6 +32,11 @@ from schemas.events import (
 )
 from streams.records import Record
 from streams.views import Mark, Upsert, View
+
+PURGED = "purged"
+"""The code of a media that is gone."""
+_SHOWN = ("caption", "mentions", "tagged", "hashtags", "place", "media")
+"""What a deletion takes along."""
 
 
 def project(batch: Sequence[Record]) -> list[Upsert]:
@@ -48,18 +54,20 @@ def project(batch: Sequence[Record]) -> list[Upsert]:
             case PostRejected():
                 columns = {"rejected_code": event.code, "rejected_reason": event.reason}
             case PostDeleted():
-                columns = {"deleted": True}
+                columns = dict.fromkeys(_SHOWN) | {"deleted": True}
             case UploadCompleted():
                 columns = {"uploaded_at": event.at}
             case RenditionsReady():
                 columns = {"rendered": _json(event.media)}
             case MediaRejected():
                 columns = {"code": event.code, "reason": event.reason}
+            case MediaPurged():
+                columns = {"rendered": None, "code": PURGED, "reason": "The file was removed."}
             case _:
                 continue
         mark = Mark(tp, offset)
         # Author and owner never change; they stand in every event because a later one can be all that a reader sees.
-        if isinstance(event, UploadCompleted | RenditionsReady | MediaRejected):
+        if isinstance(event, UploadCompleted | RenditionsReady | MediaRejected | MediaPurged):
             writes.append(Upsert(mark, "media", {"media_id": event.media_id}, {"owner_id": event.owner_id} | columns))
         else:
             writes.append(Upsert(mark, "posts", {"post_id": event.post_id}, {"author_id": event.author_id} | columns))

@@ -12,7 +12,8 @@ What the saga says changes no meaning. But it can be overtaken: where a person s
 record that it answers, it says what that person meant, once more.
 
 It also undoes likes between people of whom one blocks the other: ``PostUnliked`` in ``engagement``. A like and a block
-stand in two topics; whoever sees one stores it before it looks for the other, so that at least one sees both.
+stand in two topics; whoever sees one stores it before it looks for the other, so that at least one sees both. And it
+takes back whatever a person did who is erased, in every topic: see ``streams.deeds``.
 """
 
 from __future__ import annotations
@@ -96,9 +97,8 @@ class Decided:
 
 
 def project(records: Sequence[Record]) -> list[Seen]:
-    """What the saga looks at: all of ``graph`` but mutes, and likes."""
-    events = (*PAIR_EVENTS, Blocked, Unblocked, PrivacyChanged, PostLiked, PostUnliked)
-    return [Seen(Cause.of(record), record.event) for record in records if isinstance(record.event, events)]
+    """What the saga looks at: all of it, since nearly all of it is somebody's deed."""
+    return [Seen(Cause.of(record), record.event) for record in records]
 
 
 PAIR_EVENTS = (Followed, Unfollowed, FollowRequested, FollowRejected, FollowerRemoved)
@@ -301,5 +301,6 @@ def undone(seen: Iterable[Seen], blocked: Mapping[Key, Pair], likes: Likes) -> l
     return found
 
 
-SAGA: View[Seen] = View(name="saga", sources=("graph", "engagement"), project=project)
+SOURCES = ("graph", "engagement", "accounts", "posts", "media", "stories")
+SAGA: View[Seen] = View(name="saga", sources=SOURCES, project=project)
 """The emitter of what one aggregate's events entail in others. No fold: a replay never runs it."""

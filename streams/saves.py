@@ -38,7 +38,7 @@ def project(batch: Sequence[Record]) -> list[Upsert | Delete]:
                     case CollectionRenamed():
                         writes.append(Upsert(mark, "collections", key, {"name": event.name}))
                     case CollectionDeleted():
-                        writes.append(Upsert(mark, "collections", key, {"deleted": True}))
+                        writes.append(Upsert(mark, "collections", key, {"name": None, "deleted": True}))
     return writes
 
 

@@ -48,7 +48,7 @@ def project(batch: Sequence[Record]) -> list[Write]:
                 writes += _said(mark, event)
             case HighlightMade() | HighlightRenamed() | HighlightDeleted():
                 key = {"author_id": event.author_id, "highlight_id": event.highlight_id}
-                columns: dict[str, Any] = {"deleted": True}
+                columns: dict[str, Any] = {"name": None, "deleted": True}
                 if isinstance(event, HighlightMade):
                     columns = {"name": event.name, "made_at": event.at}
                 elif isinstance(event, HighlightRenamed):
@@ -80,9 +80,14 @@ def _said(mark: Mark, event: StorySubmitted | StoryPublished | StoryRejected | S
         case StoryDeleted():
             said = DELETED
     writes: list[Write] = [Upsert(mark, "stories", {"story_id": event.story_id, "said": said}, columns)]
+    key = {"author_id": event.author_id, "story_id": event.story_id}
     if isinstance(event, StoryPublished):
-        key = {"author_id": event.author_id, "story_id": event.story_id}
         writes.append(Upsert(mark, "user_stories", key, {"at": event.at, **expires}))
+    elif isinstance(event, StoryDeleted):
+        # What was said before goes; what comes after, having crossed it, is hidden by this row.
+        gone = (SUBMITTED, PUBLISHED, REJECTED)
+        writes += [Delete(mark, "stories", {"story_id": event.story_id, "said": one}) for one in gone]
+        writes.append(Delete(mark, "user_stories", key))
     return writes
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from schemas.events import StoryReacted, StoryReactionWithdrawn, StoryViewed
+from schemas.events import StoryReacted, StoryReactionWithdrawn, StoryViewed, StoryViewWithdrawn
 from streams.records import Record
 from streams.views import Delete, Mark, Upsert, View
 
@@ -50,14 +50,15 @@ def project(batch: Sequence[Record]) -> list[Write]:
                 kind = SAW if isinstance(event, StoryViewed) else REACTED
                 columns = {"at": at, "expires_at": at + SEEN_MS}
                 writes.append(Upsert(mark, "stories_seen", _seen(event, kind), columns))
-            case StoryReactionWithdrawn():
+            case StoryReactionWithdrawn() | StoryViewWithdrawn():
                 told = {"story_id": event.story_id, "viewer_id": event.actor_id}
-                writes.append(Delete(mark, "story_reactions", told))
-                writes.append(Delete(mark, "stories_seen", _seen(event, REACTED)))
+                saw = isinstance(event, StoryViewWithdrawn)
+                writes.append(Delete(mark, "story_views" if saw else "story_reactions", told))
+                writes.append(Delete(mark, "stories_seen", _seen(event, SAW if saw else REACTED)))
     return writes
 
 
-def _seen(event: StoryViewed | StoryReacted | StoryReactionWithdrawn, kind: int) -> dict[str, int]:
+def _seen(event: StoryViewed | StoryViewWithdrawn | StoryReacted | StoryReactionWithdrawn, kind: int) -> dict[str, int]:
     return {"viewer_id": event.actor_id, "author_id": event.author_id, "story_id": event.story_id, "kind": kind}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 
 from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
@@ -14,13 +15,14 @@ from api.export import Archive
 from api.identity import Reader, Writer
 from api.log import Said, now_ms
 from api.models import Profile
+from api.models_accounts import Erasure
 from api.presenting import Presenter, opened
 from api.problems import Problem, not_found, problems
 from api.routers.accounts import profile_of
 from api.routes import id_of
 from api.stores import Opened, Stores
 from api.usernames import current_username, take_username
-from schemas.events import AccountDeactivated, ProfileChanged, RenderedMedia, UsernameChanged
+from schemas.events import AccountDeactivated, AccountErased, ProfileChanged, RenderedMedia, UsernameChanged
 from sinks.accounts import AccountRow
 from sinks.sealing import seal
 from sinks.throttles import Allowance
@@ -126,6 +128,19 @@ async def deactivate(body: PasswordProof, me: Writer, stores: Opened, log: Said)
     token = await log.say(AccountDeactivated(**log.by(me.user_id), user_id=me.user_id))
     await stores.credentials.set_profile_token(me.user_id, token)
     await stores.sessions.end_all(me.user_id)
+
+
+@router.delete("", status_code=202, responses=problems(400, 401, 403, 413, 415, 422, 429, 503))
+async def erase(body: PasswordProof, me: Writer, stores: Opened, log: Said) -> Erasure:
+    """Be gone for good: all that you wrote, showed and did goes, here and in every backup, and nobody can bring it
+    back. Every session ends at once; the rest follows within seconds. To go away for a time, deactivate."""
+    await check_password(stores, me, body)
+    event = AccountErased(**log.by(me.user_id), user_id=me.user_id)
+    await log.say(event)
+    # The agent does this too; here so that nobody comes in meanwhile.
+    await stores.credentials.remove(me.user_id)
+    await stores.sessions.end_all(me.user_id)
+    return Erasure(id=str(me.user_id), erased_at=datetime.fromtimestamp(event.at / 1000, UTC))
 
 
 @router.get(

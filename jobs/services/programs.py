@@ -18,7 +18,7 @@ AGENTS: Mapping[str, tuple[str, ...]] = {
     "media-0": ("media",),
     "publisher-0": ("publisher",),
     "notices-0": ("notices",),
-    "saga-0": ("saga",),
+    "saga-0": ("saga", "erasure"),
     "push-0": ("push",),
     "facts-0": ("facts",),
 }

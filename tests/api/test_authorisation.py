@@ -62,6 +62,7 @@ ROUTES: dict[str, str] = {
     "GET /api/v1/sessions": "an account",
     "DELETE /api/v1/sessions/all": "an account",
     "PATCH /api/v1/me": "an account",
+    "DELETE /api/v1/me": "an account",
     "PUT /api/v1/me/privacy": "an account",
     "POST /api/v1/sessions": "anybody",
     "POST /api/v1/sessions/refresh": "anybody",

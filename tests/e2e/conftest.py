@@ -20,7 +20,8 @@ from tests.services import empty_redis
 
 GROUPS = (
     *("accounts", "follows", "posts", "user_posts", "tagged_posts", "notifications", "home_feed"),
-    *("likes", "comments", "saves", "counters", "trending", "affinity", "media", "publisher", "notices", "saga"),
+    *("likes", "comments", "saves", "counters", "trending", "affinity", "media"),
+    *("publisher", "notices", "saga", "erasure"),
 )
 URL = "http://shutterlog.test"
 SLOW = 60.0

@@ -22,10 +22,10 @@ SLOTS = {
     "a": ("accounts", "follows", "posts", "user_posts", "notifications", "home_feed", "stories", "story_tray"),
     "b": (
         *("home_feed", "likes", "comments", "saves", "counters", "trending", "affinity"),
-        *("media", "publisher", "notices", "saga", "tagged_posts"),
+        *("media", "publisher", "notices", "saga", "erasure", "tagged_posts"),
     ),
     "c": (
-        *("posts", "user_posts", "home_feed", "counters", "publisher", "notices", "saga", "facts"),
+        *("posts", "user_posts", "home_feed", "counters", "publisher", "notices", "saga", "erasure", "facts"),
         *("story_views", "story_tray", "trending", "affinity", "tagged_posts"),
     ),
     "d": ("facts",),

@@ -31,7 +31,7 @@ EVENTS = 2000
 EVERY = 100
 """Of so many records one is undecodable and another one refused: 1 % of each kind."""
 VIEWS = ("follows", "posts", "user_posts", "home_feed")
-GROUPS = (*VIEWS, "media", "publisher", "notices", "saga")
+GROUPS = (*VIEWS, "media", "publisher", "notices", "saga", "erasure")
 
 
 def events(chance: random.Random) -> list[Event]:

@@ -18,6 +18,7 @@ from sinks.person_keys import PersonKeys
 from sinks.producer import Producer
 from sinks.settings import Settings
 from streams.records import TopicPartition
+from streams.saga import SAGA
 from tests.jobs.test_verify import PEOPLE, commit, history
 
 ROWS: dict[str, list[dict[str, Any]]] = {
@@ -88,7 +89,7 @@ def commit_all(settings: Settings) -> dict[TopicPartition, int]:
     ends = {tp: end for tp, end in all_ends.items() if tp.topic in ("posts", "media", "stories")}
     commit(settings, "media", {tp: end for tp, end in ends.items() if tp.topic == "media"})
     commit(settings, "publisher", ends)
-    commit(settings, "saga", {tp: end for tp, end in all_ends.items() if tp.topic in ("graph", "engagement")})
+    commit(settings, "saga", {tp: end for tp, end in all_ends.items() if tp.topic in SAGA.sources})
     return ends
 
 

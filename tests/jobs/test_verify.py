@@ -249,8 +249,9 @@ async def test_views_that_are_right_show_no_difference_until_they_are_late(scene
     assert as_json["views"]["tagged_posts"]["checked"] == 24 + 4 + 24
     assert as_json["views"]["saves"]["checked"] == 4 * (2 + 1)
     assert as_json["views"]["comments"]["checked"] == 4 * (6 + 6 + 1 + 1)
-    # Of each person: what is said of two stories, not of the one that was over; two highlights, one of them gone.
-    assert as_json["views"]["stories"]["checked"] == 4 * (5 + 2 + 2 + 1 + 1)
+    # Of each person: what is said of two stories, the one that is deleted and the other, not of the one that was over;
+    # two highlights, one of them gone.
+    assert as_json["views"]["stories"]["checked"] == 4 * (3 + 1 + 2 + 1 + 1)
     assert as_json["views"]["story_views"]["checked"] == 4 * 3 * 2 + (4 * 3 - 3) * 2
     assert as_json["views"]["story_tray"]["checked"] > 0
     feeds = as_json["views"]["home_feed"]

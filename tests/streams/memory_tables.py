@@ -55,7 +55,7 @@ class MemoryTables:
         """The living rows of ``table``, keys and set columns together, in no order."""
         found = []
         for (of, key), row in self._rows.items():
-            cells = {name: value for name, (at, value) in row.cells.items() if at > row.deleted}
+            cells = {n: value for n, (at, value) in row.cells.items() if at > row.deleted and value is not None}
             if of == table and (cells or row.written > row.deleted):
                 found.append(dict(key) | cells)
         return found

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from schemas.events import (
     Event,
+    MediaPurged,
     MediaRejected,
     PostDeleted,
     PostEdited,
@@ -57,6 +58,7 @@ def media_event(kind: Kind, media_id: int, at: int, word: str) -> Event:
         UploadCompleted: {"original_key": word, "content_type": "image/jpeg", "size": at, "sha256": word},
         RenditionsReady: {"media": picture(media_id, at), "source": SOURCE},
         MediaRejected: {"code": word, "reason": word, "source": SOURCE},
+        MediaPurged: {},
     }
     return kind(event_id=1, at=at, actor_id=7, media_id=media_id, owner_id=7, **varying[kind])
 
@@ -71,7 +73,7 @@ post_events = st.builds(
 )
 media_events = st.builds(
     media_event,
-    st.sampled_from([UploadCompleted, RenditionsReady, MediaRejected]),
+    st.sampled_from([UploadCompleted, RenditionsReady, MediaRejected, MediaPurged]),
     st.integers(1, 5),
     st.integers(1, 50),
     words,

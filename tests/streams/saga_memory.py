@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 
-from schemas.events import Event, PostLiked, PostUnliked, PrivacyChanged
+from schemas.events import AccountErased, Event, PostLiked, PostUnliked, PrivacyChanged
 from sinks.saga import Memory
+from sinks.saga_deeds import of_pair
+from streams.deeds import Deed, done_in
 from streams.records import Record, TopicPartition
 from streams.saga import Decided, Key, Known, Pair, Seen, key_of
 
@@ -17,6 +19,8 @@ class MemoryInMemory(Memory):
         self.privacy: dict[int, dict[int, bool]] = {}
         self.stored: dict[Key, Pair] = {}
         self._likes: dict[tuple[int, int, int], tuple[int, bool]] = {}
+        self._deeds: dict[Deed, tuple[int, bool]] = {}
+        self._erased: set[int] = set()
 
     async def known(self, seen: Sequence[Seen]) -> Known:
         waiting: dict[int, set[int]] = {}
@@ -53,6 +57,23 @@ class MemoryInMemory(Memory):
         for key, pair in decided.pairs.items():
             if pair.offset >= self.stored.get(key, Pair()).offset:
                 self.stored[key] = pair
+
+    async def store_deeds(self, seen: Sequence[Seen]) -> None:
+        for one in seen:
+            if isinstance(one.event, AccountErased):
+                self._erased.add(one.event.user_id)
+            for done in done_in(one.event):
+                if one.mark.offset >= self._deeds.get(done.deed, (-1, False))[0]:
+                    self._deeds[done.deed] = one.mark.offset, done.stands
+
+    async def erased(self, people: Collection[int]) -> set[int]:
+        return self._erased.intersection(people)
+
+    async def deeds(self, person: int) -> AsyncIterator[list[Deed]]:
+        yield [deed for deed, (_, stands) in self._deeds.items() if stands and deed.person == person]
+        for (followee, follower), pair in self.stored.items():
+            if followee == person:
+                yield of_pair(person, follower, pair.state, pair.blocks)
 
 
 class Log:

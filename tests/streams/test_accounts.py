@@ -82,6 +82,7 @@ def test_laws(history: list[Event], rng: random.Random) -> None:
             case BadgeChanged():
                 row["verified"] = event.verified
             case AccountErased():
+                row.clear()
                 row["erased"] = True
     check_laws(ACCOUNTS, history, rng, read, expected)
 

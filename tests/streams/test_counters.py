@@ -22,6 +22,7 @@ from schemas.events import (
     PostSubmitted,
     PostUnliked,
     PostUnsaved,
+    PostUnshared,
 )
 from streams.counters import COMMENTS, DEAD, LIKES, REPLIES, SAVES, SHARES, NamePost, Uncount, project
 from streams.records import Record, TopicPartition
@@ -62,8 +63,8 @@ def keeping(kind: type[PostSaved] | type[PostUnsaved], post: int, user: int, col
     return kind(event_id=1, at=1, actor_id=user, post_id=post, author_id=author, collection_id=collection)
 
 
-def sharing(post: int, user: int) -> Event:
-    return PostShared(event_id=1, at=1, actor_id=user, post_id=post, author_id=post % 3 + 1)
+def sharing(kind: type[PostShared] | type[PostUnshared], post: int, user: int) -> Event:
+    return kind(event_id=1, at=1, actor_id=user, post_id=post, author_id=post % 3 + 1)
 
 
 posts, users = st.integers(1, 5), st.integers(1, 4)
@@ -71,7 +72,7 @@ histories = st.lists(
     st.builds(liking, st.sampled_from([PostLiked, PostLiked, PostUnliked]), posts, users)
     | st.builds(commenting, st.sampled_from([CommentAdded, CommentAdded, CommentDeleted]), posts, st.integers(0, 5))
     | st.builds(keeping, st.sampled_from([PostSaved, PostUnsaved]), posts, users, st.integers(0, 1))
-    | st.builds(sharing, posts, users)
+    | st.builds(sharing, st.sampled_from([PostShared, PostShared, PostUnshared]), posts, users)
     | st.builds(deleted, posts),
     max_size=40,
 )
@@ -95,6 +96,8 @@ def folded(events: Sequence[Event]) -> Counted:
             continue
         if isinstance(e, PostShared):
             found.setdefault((SHARES, post), set()).add(e.actor_id)
+        if isinstance(e, PostUnshared):
+            found.get((SHARES, post), set()).discard(e.actor_id)
         if isinstance(e, CommentDeleted):
             found.setdefault((DEAD, post), set()).add(e.comment_id)
         if isinstance(e, CommentAdded) and not {e.comment_id, e.parent_id} & dead:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from schemas.events import (
     Event,
+    MediaPurged,
     MediaRejected,
     PostDeleted,
     PostEdited,
@@ -44,7 +45,7 @@ def folded(events: list[Event]) -> tuple[Rows, Rows]:
     posts: Rows = {}
     media: Rows = {}
     for event in events:
-        if isinstance(event, UploadCompleted | RenditionsReady | MediaRejected):
+        if isinstance(event, UploadCompleted | RenditionsReady | MediaRejected | MediaPurged):
             row = media.setdefault(event.media_id, {"owner_id": event.owner_id})
         elif isinstance(event, PostSubmitted | PostPublished | PostRejected | PostEdited | PostDeleted):
             row = posts.setdefault(event.post_id, {"author_id": event.author_id})
@@ -66,7 +67,12 @@ def folded(events: list[Event]) -> tuple[Rows, Rows]:
                 row["edited_at"] = event.at
                 row |= tags_of(event)
             case PostDeleted():
+                for name in ("caption", "mentions", "tagged", "hashtags", "place", "media"):
+                    row.pop(name, None)
                 row["deleted"] = True
+            case MediaPurged():
+                row.pop("rendered", None)
+                row["code"], row["reason"] = "purged", "The file was removed."
     return posts, media
 
 

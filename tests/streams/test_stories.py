@@ -25,6 +25,7 @@ from schemas.events import (
     StorySubmitted,
     StoryUnhighlighted,
     StoryViewed,
+    StoryViewWithdrawn,
 )
 from streams.home_feed import FanOut, Follow, Withdraw
 from streams.records import Record, TopicPartition
@@ -103,8 +104,8 @@ def read(tables: MemoryTables) -> dict[str, Any]:
 @at_leisure
 @given(st.lists(stories | highlights, max_size=25), st.randoms(use_true_random=False))
 def test_laws_of_stories(events: list[Event], rng: random.Random) -> None:
-    """Of each kind of event the last one is told; a deletion is a row of its own, which has no end; of what stands in a
-    highlight the last in the log wins."""
+    """Of each kind of event the last one is told since the deletion, a row of its own, which has no end; of what stands
+    in a highlight the last in the log wins."""
     said: dict[tuple[int, int], tuple[int, int]] = {}
     of: dict[tuple[int, int], int] = {}
     names: dict[int, bytes] = {}
@@ -116,6 +117,9 @@ def test_laws_of_stories(events: list[Event], rng: random.Random) -> None:
         match event:
             case StorySubmitted() | StoryPublished() | StoryRejected() | StoryDeleted():
                 said[event.story_id, kinds[type(event)]] = (event.author_id, event.at)
+                if isinstance(event, StoryDeleted):
+                    said = {key: told for key, told in said.items() if key[0] != event.story_id or key[1] == DELETED}
+                    of.pop((event.author_id, event.story_id), None)
                 if isinstance(event, StoryPublished):
                     of[event.author_id, event.story_id] = event.at + LIFE_MS
             case HighlightMade() | HighlightRenamed():
@@ -147,7 +151,7 @@ def seeing(kind: type[Any], author: int, number: int, viewer: int, at: int, reac
 
 views = st.builds(
     seeing,
-    st.sampled_from([StoryViewed, StoryViewed, StoryReacted, StoryReacted, StoryReactionWithdrawn]),
+    st.sampled_from([StoryViewed, StoryViewed, StoryReacted, StoryReacted, StoryReactionWithdrawn, StoryViewWithdrawn]),
     AUTHORS,
     NUMBERS,
     st.integers(1, 4),
@@ -173,13 +177,16 @@ def test_laws_of_story_views(events: list[Event], rng: random.Random) -> None:
     reactions: dict[tuple[int, int], str] = {}
     seen: dict[tuple[int, int, int, int], int] = {}
     for event in events:
-        assert isinstance(event, StoryViewed | StoryReacted | StoryReactionWithdrawn)
+        assert isinstance(event, StoryViewed | StoryViewWithdrawn | StoryReacted | StoryReactionWithdrawn)
         if event.actor_id == event.author_id:
             continue
         key, mine = (event.story_id, event.actor_id), (event.actor_id, event.author_id, event.story_id)
         match event:
             case StoryViewed():
                 viewed[key] = seen[*mine, SAW] = event.at
+            case StoryViewWithdrawn():
+                viewed.pop(key, None)
+                seen.pop((*mine, SAW), None)
             case StoryReacted():
                 reactions[key] = event.reaction
                 seen[*mine, REACTED] = event.at
