@@ -37,6 +37,7 @@ BENCHES = (
     "live",
     "feed-read",
     "trending",
+    "recommend",
     "analytics",
 )
 
@@ -256,7 +257,10 @@ def bench(
     name: Annotated[str, typer.Argument(help=", ".join(BENCHES))],
     as_json: AsJson = False,
     event: Annotated[str, typer.Option(help="post or like: which events go through the pipeline.")] = "post",
-    log: Annotated[Path | None, typer.Option(help="Of trending: what to replay, userA userB time RT|MT|RE.")] = None,
+    log: Annotated[
+        Path | None,
+        typer.Option(help="Of trending: userA userB time RT|MT|RE; of recommend: userid,movieid,rating,timestamp."),
+    ] = None,
     plot: Annotated[Path | None, typer.Option(help="Of trending: draw the burst into this SVG file.")] = None,
 ) -> None:
     """Measure one figure beside its yardstick, in the same run; each is ``run`` of a module ``jobs/bench_NAME.py``."""
@@ -268,9 +272,10 @@ def bench(
         _fail(f"there is no bench {name}; there are {', '.join(BENCHES)}")
     if event not in ("post", "like") or (event == "like" and name != "pipeline"):
         _fail("--event is post or like, and goes with the bench pipeline")
-    if (log or plot) and name != "trending":
-        _fail("--log and --plot go with the bench trending")
-    given = {"log": log, "plot": plot} if name == "trending" else {}
+    options = {"trending": {"log": log, "plot": plot}, "recommend": {"log": log}}
+    if log and name not in options or plot and name != "trending":
+        _fail("--log goes with the benches trending and recommend, --plot with trending")
+    given = options.get(name, {})
     try:
         report: dict[str, Any] = import_module(
             f"jobs.bench_{name.replace('-', '_')}{'_likes' if event == 'like' else ''}"
@@ -278,7 +283,7 @@ def bench(
     except StoreAway as error:
         _fail(f"{error}: `shutterlog up --services-only` starts what a bench needs")
     except (OSError, ValueError) as error:
-        if name != "trending":
+        if name not in options:
             raise
         _fail(str(error))
     if as_json:
