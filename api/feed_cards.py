@@ -39,8 +39,13 @@ class FeedCards:
 
     async def look(self, post_ids: Sequence[int]) -> dict[int, bytes]:
         """The JSON of those of ``post_ids`` that the feed may show now. Raises ``StoreAway``."""
-        counts, shown = await asyncio.gather(self._counts(post_ids), self._shown(post_ids))
-        heads, named = shown
+        counting = asyncio.create_task(self._counts(post_ids))
+        try:
+            heads, named = await self._shown(post_ids)
+        except BaseException:
+            counting.cancel()
+            raise
+        counts = await counting
         return {post_id: head + _ending(counts.get(post_id), named.get(post_id)) for post_id, head in heads.items()}
 
     async def _shown(self, post_ids: Sequence[int]) -> tuple[dict[int, bytes], dict[int, dict[str, list[object]]]]:
@@ -49,9 +54,7 @@ class FeedCards:
         applied = await remembered.applied()
         posts = await remembered.posts(post_ids, applied)
         authors = {kept.row.author_id for kept in posts.values() if is_public(kept.row)}
-        facts, people = await asyncio.gather(
-            remembered.facts(self._viewer_id, authors, applied), remembered.people(authors, applied)
-        )
+        facts, people = await remembered.about(self._viewer_id, authors, applied)
         shown = {post_id: kept for post_id, kept in posts.items() if is_public(kept.row) and in_feed(kept.row, facts)}
         keys = await self._stores.keys.get_many({kept.row.author_id for kept in shown.values()})
         heads = {}

@@ -88,13 +88,15 @@ async def _sample(scene: Scene, start: int, count: int, rate: float) -> tuple[li
     done = asyncio.Event()
     listener = _Listener(scene.settings)
     looking = asyncio.create_task(_look(scene, pending, seen, done))
+    # Made before the clock runs: two cores are the agent's, the stores' and ours.
+    publications = [scene.publication(n) for n in range(start, start + count)]
     try:
         async with Producer(scene.settings, timeout_seconds=30) as producer:
             sending: list[asyncio.Task[Any]] = []
             began, number = time.perf_counter(), start
             while number < start + count:
                 due = start + min(int((time.perf_counter() - began) * rate), count)
-                posts = [scene.publication(n) for n in range(number, due)]
+                posts = publications[number - start : due - start]
                 now = time.perf_counter()
                 for n, post in enumerate(posts):
                     produced[post.post_id] = now

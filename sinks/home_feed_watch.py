@@ -58,6 +58,8 @@ STORY_TRAYS = Watched(STORY_TRAY.name, TRAYS.prefix, STORY_TRAY.sources, (STATE,
 
 @dataclass
 class _Bucket:
+    stored: dict[bytes, bytes] = field(default_factory=dict)
+    """The fences as they were read. Most looks find the very same."""
     fences: dict[bytes, int] = field(default_factory=dict)
     history: History = (None, 0)
     sound: bool = False
@@ -119,17 +121,21 @@ class GenerationWatch:
                 pipeline.hgetall(prefix + "fences")
             answers = await pipeline.execute()
             for n, (history, fences) in enumerate(zip(answers[0::2], answers[1::2], strict=True)):
-                self._compare(n, _history(history), {name: int(value.split()[0]) for name, value in fences.items()})
+                self._compare(n, _history(history), fences)
         if self.healing:
             await self._heal(ends)
 
-    def _compare(self, n: int, history: History, fences: dict[bytes, int]) -> None:
+    def _compare(self, n: int, history: History, stored: dict[bytes, bytes]) -> None:
         known = self._buckets[n]
+        known.history = history
+        if stored == known.stored:
+            return
+        fences = {name: int(value.split()[0]) for name, value in stored.items()}
         if known.sound and any(fences.get(name, -1) < offset for name, offset in known.fences.items()):
             what = (self._view.name, n, self._generation)
             logger.warning("%s: bucket %d of generation %d lost data, and is not read until it is back", *what)
             known.sound = False
-        known.fences, known.history = fences, history
+        known.stored, known.fences = stored, fences
 
     async def _heal(self, ends: Ends) -> None:
         """Buckets that have come to the log's end are sound. The end is asked again where it was so long ago that

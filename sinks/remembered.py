@@ -7,6 +7,7 @@ its view's fence has passed it, as it does for who waits for a consistency token
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -37,8 +38,8 @@ class Kept(Generic[Value]):
     made: Any = None
 
 
-_Related = OrderedDict[int, tuple[tuple[int, ...], Standing, Relation]]
-"""What a viewer has to do with people, each at the fences of both sides."""
+_Tie = tuple[tuple[int, ...], Standing, Relation]
+"""What a viewer has to do with somebody, at the fences of both sides."""
 
 
 class Remembered:
@@ -57,7 +58,7 @@ class Remembered:
         self._posts, self._accounts, self._relations = posts, accounts, relations
         self._rows: OrderedDict[int, Kept[PostRow]] = OrderedDict()
         self._people: OrderedDict[int, Kept[AccountRow | None]] = OrderedDict()
-        self._viewers: OrderedDict[int, _Related] = OrderedDict()
+        self._viewers: OrderedDict[int, OrderedDict[int, _Tie]] = OrderedDict()
 
     async def applied(self) -> Applied:
         """How far the views are, asked from now on."""
@@ -79,53 +80,86 @@ class Remembered:
             _keep(self._rows, post_id, found[post_id], POSTS)
         return {post_id: found[post_id] for post_id in post_ids if post_id in found}
 
-    async def people(self, user_ids: Collection[int], applied: Applied) -> dict[int, Kept[AccountRow | None]]:
-        """The accounts of ``user_ids``, None where the view does not know one."""
-        fences = applied["accounts"]
-        found: dict[int, Kept[AccountRow | None]] = {}
-        for user_id in user_ids:
-            kept = self._people.get(user_id)
-            if kept is not None and kept.fence == self._fence(fences, "accounts", user_id):
-                found[user_id] = kept
-        missing = [user_id for user_id in user_ids if user_id not in found]
-        if missing:
-            rows = await self._accounts.by_ids(missing)
-            for user_id in missing:
-                found[user_id] = Kept(rows.get(user_id), self._fence(fences, "accounts", user_id))
-                _keep(self._people, user_id, found[user_id], PEOPLE)
-        return found
+    async def about(
+        self, viewer_id: int, user_ids: Collection[int], applied: Applied
+    ) -> tuple[Facts, dict[int, Kept[AccountRow | None]]]:
+        """What the viewer has to do with ``user_ids``, for the rules, and their accounts: None where the view does not
+        know one. What has to be read of both is read at once."""
+        people, strange = self._known_people(user_ids, applied["accounts"])
+        related, now, unrelated = self._known_facts(viewer_id, user_ids, applied)
+        if strange and unrelated:
+            await asyncio.gather(
+                self._load_people(strange, applied["accounts"], people),
+                self._load_facts(viewer_id, unrelated, now, related),
+            )
+        elif strange:
+            await self._load_people(strange, applied["accounts"], people)
+        elif unrelated:
+            await self._load_facts(viewer_id, unrelated, now, related)
+        return _facts(viewer_id, related), people
 
-    async def facts(self, viewer_id: int, user_ids: Collection[int], applied: Applied) -> Facts:
-        """What the viewer has to do with ``user_ids``, for the rules."""
+    def _known_people(
+        self, user_ids: Collection[int], fences: Mapping[TopicPartition, int]
+    ) -> tuple[dict[int, Kept[AccountRow | None]], list[int]]:
+        found = {
+            user_id: kept
+            for user_id in user_ids
+            if (kept := self._people.get(user_id)) is not None
+            and kept.fence == self._fence(fences, "accounts", user_id)
+        }
+        return found, [user_id for user_id in user_ids if user_id not in found]
+
+    async def _load_people(
+        self,
+        missing: Sequence[int],
+        fences: Mapping[TopicPartition, int],
+        found: dict[int, Kept[AccountRow | None]],
+    ) -> None:
+        rows = await self._accounts.by_ids(missing)
+        for user_id in missing:
+            found[user_id] = Kept(rows.get(user_id), self._fence(fences, "accounts", user_id))
+            _keep(self._people, user_id, found[user_id], PEOPLE)
+
+    def _known_facts(
+        self, viewer_id: int, user_ids: Collection[int], applied: Applied
+    ) -> tuple[dict[int, _Tie], dict[int, tuple[int, ...]], list[int]]:
+        """Those whom the viewer is known to have to do with, the fences of all, and of whom to ask."""
         graph, accounts = applied["follows"], applied["accounts"]
         own = self._fence(graph, "graph", viewer_id)
-        now = {
+        now: dict[int, tuple[int, ...]] = {
             user_id: (own, self._fence(graph, "graph", user_id), self._fence(accounts, "accounts", user_id))
             for user_id in user_ids
         }
-        related: _Related = self._viewers.get(viewer_id) or OrderedDict()
+        related: Mapping[int, _Tie] = self._viewers.get(viewer_id, {})
         found = {
             user_id: known
             for user_id, at in now.items()
             if (known := related.get(user_id)) is not None and known[0] == at
         }
-        missing = [user_id for user_id in user_ids if user_id not in found]
-        if missing:
-            facts = await self._relations.facts(viewer_id, missing)
-            for user_id in missing:
-                relation = facts.relations.get(user_id, NO_RELATION)
-                found[user_id] = (now[user_id], facts.standings[user_id], relation)
-                _keep(related, user_id, found[user_id], RELATED)
-            _keep(self._viewers, viewer_id, related, VIEWERS)
-        return Facts(
-            viewer_id,
-            {user_id: standing for user_id, (_, standing, _) in found.items()},
-            {user_id: relation for user_id, (_, _, relation) in found.items() if relation is not NO_RELATION},
-        )
+        return found, now, [user_id for user_id in user_ids if user_id not in found]
+
+    async def _load_facts(
+        self, viewer_id: int, missing: Sequence[int], now: Mapping[int, tuple[int, ...]], found: dict[int, _Tie]
+    ) -> None:
+        facts = await self._relations.facts(viewer_id, missing)
+        related = self._viewers.get(viewer_id) or OrderedDict()
+        for user_id in missing:
+            relation = facts.relations.get(user_id, NO_RELATION)
+            found[user_id] = (now[user_id], facts.standings[user_id], relation)
+            _keep(related, user_id, found[user_id], RELATED)
+        _keep(self._viewers, viewer_id, related, VIEWERS)
 
     def _fence(self, fences: Mapping[TopicPartition, int], topic: str, key_id: int) -> int:
         """Up to where the view holds what was said under the key of ``key_id``."""
         return fences.get(_place(topic, key_id, self._partitions), -1)
+
+
+def _facts(viewer_id: int, related: dict[int, _Tie]) -> Facts:
+    return Facts(
+        viewer_id,
+        {user_id: standing for user_id, (_, standing, _) in related.items()},
+        {user_id: relation for user_id, (_, _, relation) in related.items() if relation is not NO_RELATION},
+    )
 
 
 @lru_cache(maxsize=65_536)
