@@ -30,6 +30,9 @@ _TICK_SECONDS = 0.02
 _LOOKED_FOR_EACH_TICK = 1
 _WARM_UP = 200
 _POLL_SECONDS = 0.01
+_POLL_SHARE = 0.1
+"""A post is looked for again after a tenth of its age: a feed costs Redis as much as a push to some hundred people, and
+to look for all that is late every 10 ms made it later."""
 _GIVE_UP_SECONDS = 30.0
 
 
@@ -118,11 +121,14 @@ async def _sample(scene: Scene, start: int, count: int, rate: float) -> tuple[li
 async def _look(scene: Scene, pending: dict[int, tuple[int, float]], seen: list[float], done: asyncio.Event) -> None:
     reader = HomeFeedReader(scene.redis, generation=1, buckets=scene.settings.buckets)
     last = time.perf_counter()
+    due: dict[int, float] = {}
     while pending or not done.is_set():
-        asked = dict(pending)
+        now = time.perf_counter()
+        asked = {post: looked_for for post, looked_for in pending.items() if due.get(post, 0.0) <= now}
         skeletons = await reader.skeletons({follower for follower, _ in asked.values()})
         now = time.perf_counter()
         for post, (follower, produced) in asked.items():
+            due[post] = now + _POLL_SHARE * (now - produced)
             # On a busy machine a catching-up agent can push so much at once that newer posts have evicted this one
             # before anybody looked: it counts as seen now, which is later than it was.
             if post in skeletons[follower].ids or post <= skeletons[follower].floor:

@@ -38,6 +38,7 @@ from sinks.redis import Redis, connect
 from sinks.sealing import new_key, seal
 from sinks.sessions import Sessions
 from sinks.settings import Settings
+from sinks.story_tray import tray_sink
 from sinks.tables import TableSink
 from sinks.topics import Topics
 from streams.accounts import ACCOUNTS
@@ -46,6 +47,7 @@ from streams.follows import FOLLOWS
 from streams.home_feed import HOME_FEED
 from streams.posts import POSTS
 from streams.records import Record, Span, TopicPartition
+from streams.story_tray import STORY_TRAY
 from streams.user_posts import USER_POSTS
 from streams.views import View
 
@@ -83,6 +85,8 @@ class World:
             buckets, self._ids, count=count, pull_threshold=settings.pull_threshold
         )
         self._sinks[COUNTERS.name] = CounterSink(redis, self._ids, generation=1, buckets=count)
+        # A gateway watches over the trays too, all the time where they are behind.
+        self._sinks[STORY_TRAY.name] = tray_sink(redis, settings, self._ids, 1)
 
     async def say(self, events: Sequence[Event]) -> None:
         """Write ``events`` to the log, and apply them as the agents would."""
@@ -92,7 +96,7 @@ class World:
             records = [Record(*place, AT, event) for place, event in zip(written, some, strict=True)]
             records.sort(key=lambda record: (record.tp, record.offset))
             last = {record.tp: record.offset for record in records}
-            for view in (*_TABLES, HOME_FEED, COUNTERS):
+            for view in (*_TABLES, HOME_FEED, COUNTERS, STORY_TRAY):
                 own = [record for record in records if record.tp.topic in view.sources]
                 spans = {record.tp: Span(self._reached.get(record.tp, -1), last[record.tp]) for record in own}
                 if own:

@@ -29,6 +29,7 @@ from streams.story_tray import STORY_TRAY
 logger = logging.getLogger(__name__)
 LOOK_SECONDS = 0.5
 HEALING_LOOK_SECONDS = 0.2
+"""While something comes back; where nothing does, nobody is there to bring it."""
 CAUGHT_UP_SECONDS = 1.0
 """A bucket is whole again once it reaches the log's end as it was so long ago at most."""
 _REST_SECONDS = 60.0
@@ -71,6 +72,8 @@ class GenerationWatch:
     def __init__(self, redis: Redis, circuit: Circuit, *, generation: int, buckets: int, view: Watched = FEEDS) -> None:
         self.circuit = circuit
         self.asked = time.monotonic()
+        self.moves = False
+        """Whether the last look found another state than the one before."""
         self._redis = redis
         self._view = view
         self._generation = generation
@@ -120,6 +123,7 @@ class GenerationWatch:
                 pipeline.hmget(prefix + "history", "born", "moves")
                 pipeline.hgetall(prefix + "fences")
             answers = await pipeline.execute()
+            self.moves = False
             for n, (history, fences) in enumerate(zip(answers[0::2], answers[1::2], strict=True)):
                 self._compare(n, _history(history), fences)
         if self.healing:
@@ -130,6 +134,7 @@ class GenerationWatch:
         known.history = history
         if stored == known.stored:
             return
+        self.moves = True
         fences = {name: int(value.split()[0]) for name, value in stored.items()}
         if known.sound and any(fences.get(name, -1) < offset for name, offset in known.fences.items()):
             what = (self._view.name, n, self._generation)
@@ -224,7 +229,7 @@ class FeedWatch:
 
     async def _run(self) -> None:
         while True:
-            healing = any(watched.healing for watched in self._watched.values())
+            healing = any(watched.healing and watched.moves for watched in self._watched.values())
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._new.wait(), HEALING_LOOK_SECONDS if healing else LOOK_SECONDS)
             await self.look()
