@@ -20,6 +20,7 @@ from agents import (
     push,
     saga,
     saves,
+    search,
     stories,
     story_tray,
     story_views,
@@ -32,6 +33,7 @@ from agents.group import Group
 _MODULES = (
     *(accounts, follows, posts, user_posts, notifications, home_feed, likes, comments, saves, counters),
     *(stories, story_views, story_tray, trending, affinity, tagged_posts),
+    search,
     *(media, publisher, notices, saga, erasure, push, facts),
 )
 GROUPS: dict[str, Group] = {module.GROUP.name: module.GROUP for module in _MODULES}

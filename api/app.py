@@ -33,6 +33,7 @@ from api.routers import (
     registry,
     requests,
     saves,
+    search,
     sessions,
     stories,
     tagged,
@@ -47,7 +48,8 @@ _NEWS = (notifications, live, push)
 _STORIES = (stories, highlights)
 # Routes are tried in this order, at some microseconds each: what is read most comes first.
 ROUTERS = (
-    *(feed, *_PEOPLE, media, posts, likes, comments, saves, *_STORIES, trending, tagged, activity, insights),
+    *(feed, *_PEOPLE, media, posts, likes, comments, saves, *_STORIES, search, trending, tagged),
+    *(activity, insights),
     *(*_NEWS, files, registry, health),
 )
 _ABOUT = """

@@ -47,6 +47,8 @@ from sinks.redis import Circuit, Redis, connect
 from sinks.relations import RelationReader
 from sinks.remembered import VIEWS, Remembered
 from sinks.saves import SaveReader
+from sinks.search_index import folder_of
+from sinks.search_reader import SearchReader
 from sinks.sessions import Sessions
 from sinks.settings import Settings
 from sinks.snowflakes import SnowflakeMaker
@@ -110,6 +112,7 @@ class Stores:
     trending: TrendReader = field(init=False)
     affinity: AffinityReader = field(init=False)
     tagged_posts: TaggedPostReader = field(init=False)
+    search: SearchReader = field(init=False)
     fences: Fences = field(init=False)
     remembered: Remembered = field(init=False)
     usernames: Usernames
@@ -174,8 +177,9 @@ class Stores:
         number = of["affinity"]
         watch = self.affinity_watch.of(number)
         self.affinity = AffinityReader(self.redis, generation=number, buckets=buckets, watch=watch)
-        in_redis = (self.story_tray, self.trending, self.affinity)
-        self.fences = Fences(self.cassandra, self.home_feed, self.counters, of, *in_redis)
+        self.search = SearchReader(folder_of(self.settings, of["search"]))
+        others = (self.story_tray, self.trending, self.affinity, self.search)
+        self.fences = Fences(self.cassandra, self.home_feed, self.counters, of, *others)
         versions = Versions(self.cassandra, {view: of[view] for view in VIEWS})
         self.remembered = Remembered(versions, self.posts, self.accounts, self.relations, self.settings.partitions)
 
@@ -194,7 +198,9 @@ async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
         passwords = Passwords()
         stack.callback(passwords.close)
         watched = {view.name: view for view in (FEEDS, COUNTED, STORY_TRAYS, TRENDS, AFFINITIES)}
-        generations = AdoptedGenerations(settings, stored_in(cassandra, redis, watched, settings.buckets))
+        folders = partial(folder_of, settings)
+        stored = stored_in(cassandra, redis, watched, settings.buckets, folders)
+        generations = AdoptedGenerations(settings, stored)
         await generations.start()
         stack.push_async_callback(generations.stop)
         topics = Topics(settings, timeout_seconds=KAFKA_PING_SECONDS)

@@ -8,6 +8,7 @@ from typing import Any, Protocol, cast
 from jobs.replay_affinity import AffinityComparison
 from jobs.replay_counters import CounterComparison
 from jobs.replay_facts import FactComparison
+from jobs.replay_search import SearchComparison
 from jobs.replay_trending import TrendComparison
 from jobs.replay_views import ReplayStores
 from jobs.verify_differences import Differences
@@ -19,12 +20,15 @@ from sinks.home_feed_keys import HomeFeedKeys, Name, chunks
 from sinks.home_feed_reader import HomeFeedReader, Skeleton
 from sinks.posts import PostReader
 from sinks.scans import COLUMNS, media_list_of, media_of
+from sinks.search_index import folder_of
+from sinks.search_reader import SearchReader
 from sinks.stories import StoryReader, StoryRow
 from sinks.view_tables import TABLES
 from streams.affinity import AFFINITY
 from streams.counters import COUNTERS
 from streams.facts import FACTS
 from streams.home_feed import HOME_FEED
+from streams.search import SEARCH
 from streams.story_tray import STORY_TRAY
 from streams.trending import TRENDING
 from streams.views import View
@@ -56,6 +60,8 @@ def comparison_of(stores: ReplayStores, view: View[Any], was: int, new: int, liv
         return TrendComparison(stores, was, new)
     if view is AFFINITY:
         return AffinityComparison(stores, was, new)
+    if view is SEARCH:
+        return SearchComparison(*(SearchReader(folder_of(stores.settings, number)) for number in (was, new)))
     if view is FACTS:
         return FactComparison(stores.clickhouse, was, new)
     return TableComparison(stores, view, was, new)

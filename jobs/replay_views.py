@@ -22,8 +22,12 @@ from sinks.home_feed import HomeFeedSink
 from sinks.home_feed_buckets import RedisBuckets
 from sinks.home_feed_bulk import BulkHomeFeedSink
 from sinks.home_feed_watch import FEEDS, STORY_TRAYS
+from sinks.person_keys import PersonKeys
 from sinks.redis import Redis, connect
 from sinks.redis_keys import GenerationKeys
+from sinks.search import SearchSink
+from sinks.search import drop as drop_index
+from sinks.search_index import folder_of
 from sinks.settings import Settings
 from sinks.sink import Sink
 from sinks.story_tray import tray_sink
@@ -43,6 +47,7 @@ from streams.notifications import NOTIFICATIONS
 from streams.posts import POSTS
 from streams.records import Spans
 from streams.saves import SAVES
+from streams.search import SEARCH
 from streams.stories import STORIES
 from streams.story_tray import STORY_TRAY
 from streams.story_views import STORY_VIEWS
@@ -54,6 +59,7 @@ from streams.views import Delete, Upsert, View
 _VIEWS: tuple[View[Any], ...] = (
     *(ACCOUNTS, FOLLOWS, POSTS, USER_POSTS, NOTIFICATIONS, LIKES, COMMENTS, SAVES, HOME_FEED, COUNTERS),
     *(STORIES, STORY_VIEWS, STORY_TRAY, TRENDING, AFFINITY, TAGGED_POSTS, FACTS),
+    SEARCH,
 )
 VIEWS: dict[str, View[Any]] = {view.name: view for view in _VIEWS}
 PREFIXES = {view.name: view.prefix for view in (FEEDS, COUNTED, STORY_TRAYS, TRENDS, AFFINITIES)}
@@ -83,6 +89,8 @@ def stores_of(view: View[Any]) -> list[str]:
     """Where its rows are."""
     if view is FACTS:
         return ["clickhouse"]
+    if view is SEARCH:
+        return ["folder"]
     return ["redis"] if view.name in PREFIXES else ["cassandra"]
 
 
@@ -137,7 +145,7 @@ class ReplayStores:
         """The tables of one generation, where it has any. Idempotent; raises ``StoreAway``."""
         if view is FACTS:
             await migrate(self.clickhouse, generation)
-        else:
+        elif view is not SEARCH:
             await make_tables(self.cassandra, view.name, generation)
 
     def live_sink(self, view: View[Any], generation: int) -> Sink[Any]:
@@ -154,6 +162,8 @@ class ReplayStores:
             return AffinitySink(self.redis, self.topic_ids, generation=generation, buckets=self.settings.buckets)
         if view is FACTS:
             return FactSink(self.clickhouse, generation, self.topic_ids)
+        if view is SEARCH:
+            return SearchSink(self.settings, PersonKeys(self.cassandra), generation, self.topic_ids)
         if view is not HOME_FEED:
             return TableSink(self.cassandra, view.name, generation, self.topic_ids)
         settings = self.settings
@@ -169,7 +179,7 @@ class ReplayStores:
 
     def building_sink(self, view: View[Any], generation: int) -> Sink[Any]:
         """The sink that builds a generation fastest before anybody reads it."""
-        if view in (COUNTERS, STORY_TRAY, TRENDING, AFFINITY, FACTS):
+        if view in (COUNTERS, STORY_TRAY, TRENDING, AFFINITY, FACTS, SEARCH):
             return self.live_sink(view, generation)
         return self.bulk_sink(view, generation) or UncoveredRows(self.cassandra, view.name, generation, self.topic_ids)
 
@@ -206,6 +216,9 @@ async def drop_generation(stores: ReplayStores, view: View[Any], number: int) ->
     removed = await drop_tables(stores.cassandra, view.name, number)
     if view is FACTS:
         removed = await drop_facts(stores.clickhouse, number)
+    if view is SEARCH:
+        folder = folder_of(stores.settings, number)
+        removed = [str(folder)] if await asyncio.to_thread(drop_index, folder) else []
     if "redis" in stores_of(view):
         removed = [f"{await stores.keys(view, number).unlink():,} keys"]
         stores.forget_checkpoint(view, number)

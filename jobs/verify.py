@@ -37,6 +37,7 @@ from jobs.verify_fold import Fold
 from jobs.verify_log import LogReader, Offsets, Take, committed, wait_for
 from jobs.verify_moving import Touched, settled
 from jobs.verify_owed import Accounting, entailments, notices, publications, renderings, trays
+from jobs.verify_search import compare as compare_search
 from jobs.verify_tables import TABLE_VIEWS
 from jobs.verify_trending import TrendComparison
 from schemas.events import TOPICS
@@ -52,9 +53,13 @@ from sinks.home_feed import HomeFeedSink
 from sinks.home_feed_buckets import TRAYS, RedisBuckets
 from sinks.home_feed_reader import HomeFeedReader
 from sinks.object_store import ObjectStore
+from sinks.person_keys import PersonKeys
 from sinks.posts import PostReader
 from sinks.redis import Redis, connect
 from sinks.scans import HomeFeedScan
+from sinks.search import SearchSink
+from sinks.search_index import folder_of
+from sinks.search_reader import SearchReader
 from sinks.settings import Settings
 from sinks.sink import Sink
 from sinks.story_tray import tray_reader, tray_sink
@@ -82,6 +87,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "trending": ("engagement", "activity"),
     "affinity": ("engagement", "activity", "graph"),
     "tagged_posts": ("posts",),
+    "search": ("accounts", "graph", "posts"),
     "facts": TOPICS,
 }
 """The topics of each view."""
@@ -286,6 +292,11 @@ class _Verification:
             found = await compare_facts(self._facts, self._clickhouse, generation, self._reader.read)
             self._progress.update(task, total=found.checked, completed=found.checked)
             return found
+        if name == "search":
+            searching = SearchReader(folder_of(settings, generation))
+            found = await compare_search(self._fold, searching, PersonKeys(self._cassandra))
+            self._progress.update(task, total=found.checked, completed=found.checked)
+            return found
 
         def moved(done: int, of: int) -> None:
             self._progress.update(task, total=of, completed=done)
@@ -335,6 +346,8 @@ class _Verification:
             return CounterSink(self._redis, self._topic_ids, generation=generation, buckets=buckets)
         if name == "facts":
             return FactSink(self._clickhouse, generation, self._topic_ids)
+        if name == "search":
+            return SearchSink(self._settings, PersonKeys(self._cassandra), generation, self._topic_ids)
         if name == "trending":
             least = self._settings.trending_least_people
             return TrendSink(self._redis, self._topic_ids, generation=generation, buckets=buckets, least_people=least)

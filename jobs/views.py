@@ -23,11 +23,14 @@ from sinks.generation_tables import disk_bytes
 from sinks.generations import GenerationLog, Generations
 from sinks.producer import failure
 from sinks.replay_poison import PoisonBook
+from sinks.search import disk_bytes as index_bytes
+from sinks.search_index import folder_of
 from sinks.settings import Settings
 from sinks.verifications import Verification, last
 from sinks.view_tables import view_tables
 from streams.facts import FACTS
 from streams.records import TopicPartition
+from streams.search import SEARCH
 from streams.views import View
 
 logger = logging.getLogger(__name__)
@@ -71,6 +74,8 @@ def drop(settings: Settings, name: str, number: int, *, dry_run: bool) -> list[s
     log = GenerationLog(settings)
     if dry_run:
         _dropped(log.of(name), number)
+        if view is SEARCH:
+            return [str(folder_of(settings, number))]
         return view_tables(number, name) or [f"every key that begins with {PREFIXES[name]}{number}:"]
 
     async def run() -> list[str]:
@@ -165,6 +170,9 @@ def _is_well(state: Mapping[str, Any]) -> bool:
 async def _size(stores: ReplayStores, view: View[Any], generation: int) -> dict[str, Any]:
     if view is FACTS:
         return {"bytes": await _bytes_of_facts(stores, generation), "measured": "disk"}
+    if view is SEARCH:
+        folder = folder_of(stores.settings, generation)
+        return {"bytes": await asyncio.to_thread(index_bytes, folder), "measured": "disk"}
     if "redis" in stores_of(view):
         size = await stores.keys(view, generation).size()
         return {"bytes": size.bytes, "measured": "memory" if size.exact else "sample"}

@@ -11,6 +11,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 
 from sinks.cassandra import Cassandra
 from sinks.errors import StoreAway
@@ -18,7 +19,9 @@ from sinks.generations import FIRST, LiveGenerations
 from sinks.home_feed_buckets import stored_fences
 from sinks.home_feed_watch import Watched
 from sinks.redis import Redis
+from sinks.search import stored_fences as fences_in
 from sinks.settings import Settings
+from streams.search import SEARCH
 
 logger = logging.getLogger(__name__)
 LONGEST_SECONDS = 20.0
@@ -80,14 +83,20 @@ class AdoptedGenerations:
         return all(new.get(name, -1) >= offset for name, offset in old.items())
 
 
-def stored_in(cassandra: Cassandra, redis: Redis, watched: Mapping[str, Watched], buckets: int) -> Stored:
-    """The fences of views as they stand in the stores: of those ``watched`` in Redis, of all others in Cassandra."""
+def stored_in(
+    cassandra: Cassandra, redis: Redis, watched: Mapping[str, Watched], buckets: int, search: Callable[[int], Path]
+) -> Stored:
+    """The fences of views as they stand in the stores: of those ``watched`` in Redis, of search in the folder of a
+    generation, of all others in Cassandra."""
 
     async def stored(view: str, generation: int) -> Mapping[str, int]:
         if view in watched:
             prefixes = [f"{watched[view].prefix}{generation}:{{{n}}}:" for n in range(buckets)]
             found = await stored_fences(redis, prefixes)
             return {f"{n}:{name}": offset for n, held in enumerate(found) for name, (offset, _) in held.items()}
+        if view == SEARCH.name:
+            held = await asyncio.to_thread(fences_in, search(generation))
+            return {str(tp): applied for tp, (applied, _) in held.items()}
         rows = await cassandra.execute(
             "SELECT topic, partition, applied_offset FROM fences WHERE view_name = ? AND generation = ?",
             (view, generation),

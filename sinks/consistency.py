@@ -19,6 +19,7 @@ from streams.notifications import NOTIFICATIONS
 from streams.posts import POSTS
 from streams.records import TopicPartition
 from streams.saves import SAVES
+from streams.search import SEARCH
 from streams.stories import STORIES
 from streams.story_tray import STORY_TRAY
 from streams.story_views import STORY_VIEWS
@@ -32,6 +33,7 @@ Token = Mapping[TopicPartition, int]
 _VIEWS = (
     *(ACCOUNTS, FOLLOWS, POSTS, USER_POSTS, NOTIFICATIONS, LIKES, COMMENTS, SAVES, HOME_FEED, COUNTERS),
     *(STORIES, STORY_VIEWS, STORY_TRAY, TRENDING, AFFINITY, TAGGED_POSTS),
+    SEARCH,
 )
 SOURCES = {view.name: frozenset(view.sources) for view in _VIEWS}
 LONGEST_TOKEN = 1024
@@ -70,7 +72,7 @@ class FeedFences(Protocol):
 
 
 class CounterFences(Protocol):
-    """What is asked of ``CounterReader``, ``TrendReader`` and ``AffinityReader`` here."""
+    """What is asked here of readers of counts, trends, affinity and search."""
 
     async def fence(self, tp: TopicPartition) -> int:
         """The offset up to which every count is applied; -1 for nothing."""
@@ -138,11 +140,13 @@ class Fences(TableFences):
         story_tray: FeedFences | None = None,
         trending: CounterFences | None = None,
         affinity: CounterFences | None = None,
+        search: CounterFences | None = None,
     ) -> None:
         """``generations`` as in ``TableFences``."""
         super().__init__(cassandra, generations)
         self._feeds = {HOME_FEED.name: home_feed, STORY_TRAY.name: story_tray}
         self._whole = {COUNTERS.name: counters, TRENDING.name: trending, AFFINITY.name: affinity}
+        self._whole[SEARCH.name] = search
 
     async def fence(self, view: str, user_id: int, tp: TopicPartition) -> int:
         """See ``TableFences``."""

@@ -68,6 +68,18 @@ class Settings(BaseSettings):
     trending_cache_seconds: float = Field(default=3.0, ge=0)
     """A gateway ranks what trends anew so often. Who may see what is asked each time."""
 
+    search_root: Path | None = None
+    """Folder of the search index; ``$SHUTTERLOG_HOME/data/search`` unless set. The agent that writes it and every
+    gateway have to see the same one: without it, gateways answer 503 to searches."""
+    places_file: Path | None = None
+    """Places that can be searched for besides those that posts name: a file of GeoNames, ``cities15000.zip`` or so."""
+    search_batch_events: int = 5000
+    search_batch_seconds: float = 0.25
+    """The search index takes larger batches than others: each is a commit, some 50 ms."""
+    search_purge_seconds: float = Field(default=86_400.0, ge=0)
+    """So long after somebody was erased, at most, the index is written anew, and nothing of their name or captions is
+    left in its files. They are found no more at once."""
+
     batch_events: int = 1000
     batch_wait_seconds: float = 0.05
     facts_batch_events: int = 50_000

@@ -21,6 +21,7 @@ AGENTS: Mapping[str, tuple[str, ...]] = {
     "saga-0": ("saga", "erasure"),
     "push-0": ("push",),
     "facts-0": ("facts",),
+    "search-0": ("search",),
 }
 """Each agent program, by its slot's name, and the view groups that it runs."""
 

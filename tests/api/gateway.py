@@ -29,6 +29,7 @@ from sinks.home_feed import HomeFeedSink
 from sinks.home_feed_buckets import RedisBuckets
 from sinks.object_store import rendition_key
 from sinks.producer import Producer
+from sinks.search import SearchSink
 from sinks.settings import Settings
 from sinks.story_tray import tray_sink
 from sinks.tables import TableSink
@@ -47,6 +48,7 @@ from streams.notifications import NOTIFICATIONS
 from streams.posts import POSTS
 from streams.records import Record, Span, Spans, TopicPartition
 from streams.saves import SAVES
+from streams.search import SEARCH
 from streams.stories import STORIES
 from streams.story_tray import STORY_TRAY
 from streams.story_views import STORY_VIEWS
@@ -60,6 +62,7 @@ VIEWS: tuple[View[Any], ...] = (
     *(ACCOUNTS, FOLLOWS, POSTS, USER_POSTS, NOTIFICATIONS),
     *(LIKES, COMMENTS, SAVES, HOME_FEED, COUNTERS),
     *(STORIES, STORY_VIEWS, STORY_TRAY, TRENDING, AFFINITY, TAGGED_POSTS),
+    SEARCH,
 )
 PASSWORD = "correct horse battery"
 _numbers = itertools.count(int(time.time() * 1000))
@@ -205,6 +208,14 @@ class Gateway:
         spans = {tp: Span(self._ends.get(tp, -1), end) for tp, end in last.items()}
         await self._sink(view.name).apply(view.project(own), spans)
 
+    async def catch_up_but(self, behind: str) -> None:
+        """Apply what was said since the last time to every view but one, which gets it with the next ``catch_up``."""
+        applied, ends = self._applied, dict(self._ends)
+        records = sorted(self.listener.records[applied:], key=lambda record: (record.tp, record.offset))
+        last = self._ends | {record.tp: record.offset for record in records}
+        await asyncio.gather(*(self._apply(view, records, last) for view in VIEWS if view.name != behind))
+        self._applied, self._ends = applied, ends  # what is applied twice is applied once
+
     async def catch_up(self) -> None:
         """Apply what was said since the last time to every view."""
         await self.say(*(notice.event for notice in NOTICES.project(self.listener.records[self._applied :])))
@@ -213,6 +224,7 @@ class Gateway:
         last = self._ends | {record.tp: record.offset for record in records}
         await asyncio.gather(*(self._apply(view, records, last) for view in VIEWS))
         self._ends = last
+        await asyncio.to_thread(self.stores.search.fences)  # or it looks for commits only now and then
 
     async def _apply(self, view: View[Any], records: Sequence[Record], last: dict[TopicPartition, int]) -> None:
         own = [record for record in records if record.tp.topic in view.sources]
@@ -251,6 +263,7 @@ class Gateway:
             least = self.settings.trending_least_people
             self._sinks["trending"] = TrendSink(self.stores.redis, ids, generation=1, buckets=count, least_people=least)
             self._sinks["affinity"] = AffinitySink(self.stores.redis, ids, generation=1, buckets=count)
+            self._sinks["search"] = SearchSink(self.settings, self.stores.keys, 1, ids)
         return self._sinks[view]
 
 

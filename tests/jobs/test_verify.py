@@ -46,8 +46,10 @@ from sinks.cassandra import Cassandra
 from sinks.counters import CounterSink, name_of, posts_of, prefix_of, replies_of
 from sinks.home_feed import HomeFeedSink
 from sinks.home_feed_buckets import RedisBuckets
+from sinks.person_keys import PersonKeys
 from sinks.producer import Producer
 from sinks.redis import connect
+from sinks.search import SearchSink
 from sinks.settings import Settings
 from sinks.story_tray import tray_sink
 from sinks.tables import TableSink
@@ -69,6 +71,7 @@ from streams.notifications import NOTIFICATIONS, UPLOAD_FAILED, group_of
 from streams.posts import POSTS
 from streams.records import Record, Span, TopicPartition
 from streams.saves import SAVES
+from streams.search import SEARCH
 from streams.stories import STORIES
 from streams.story_tray import STORY_TRAY
 from streams.story_views import STORY_VIEWS
@@ -169,9 +172,11 @@ async def apply_all(settings: Settings, cassandra: Cassandra, client: redis.asyn
     in_redis: dict[str, Any] = {HOME_FEED.name: feeds, COUNTERS.name: counters, STORY_TRAY.name: trays}
     in_redis[TRENDING.name] = trends
     in_redis[AFFINITY.name] = AffinitySink(client, ids, generation=1, buckets=settings.buckets)
+    in_redis[SEARCH.name] = SearchSink(settings, PersonKeys(cassandra), 1, ids)
     views: list[View[Any]] = [
         *(ACCOUNTS, FOLLOWS, POSTS, USER_POSTS, NOTIFICATIONS, LIKES, COMMENTS, SAVES, HOME_FEED, COUNTERS),
         *(STORIES, STORY_VIEWS, STORY_TRAY, TRENDING, AFFINITY, TAGGED_POSTS),
+        SEARCH,
     ]
     for view in views:
         mine = [record for record in records if record.tp.topic in view.sources]
