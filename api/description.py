@@ -35,6 +35,7 @@ TAGS = {
     "saves": "Saved posts, collections, and sharing.",
     "feed": "The home feed.",
     "stories": "Stories, trays of them, and highlights.",
+    "search": "Looking for people, hashtags, places and posts.",
     "trending": "What people turn to now more than is usual: posts, hashtags and places.",
     "hashtags and places": "Their pages: how many posts name one, the newest and the top ones.",
     "notifications": "What others did that concerns one, as a list and live.",

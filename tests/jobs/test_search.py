@@ -14,7 +14,7 @@ from jobs.replay import replay, rollback
 from jobs.replay_report import Wishes
 from jobs.verify import Report, verify
 from jobs.views import drop, status
-from schemas.events import AccountDeactivated, AccountRegistered, Event, PostSubmitted, PrivacyChanged
+from schemas.events import AccountDeactivated, AccountRegistered, Event, PostEdited, PostSubmitted, PrivacyChanged
 from schemas.ids import snowflake
 from sinks.cassandra import Cassandra
 from sinks.person_keys import PersonKeys
@@ -42,7 +42,7 @@ def sealed_history() -> list[Event]:
             event = _with(
                 event, username=seal(KEYS[who], who, f"user{PEOPLE.index(who)}"), name=seal(KEYS[who], who, "N")
             )
-        elif isinstance(event, PostSubmitted):
+        elif isinstance(event, PostSubmitted | PostEdited):
             event = _with(event, caption=seal(KEYS[who], who, f"caption {who}"), hashtags=["dusk"], place="Kotor")
         events.append(event)
     base: dict[str, Any] = {"event_id": snowflake(AT, 4, 1), "at": AT}
