@@ -48,6 +48,10 @@ class Freshness:
             raise _not_yet()
         return near
 
+    async def holds(self, user_id: int, *views: str) -> bool:
+        """Whether ``views`` hold what the token says, within bounds; not, where a store is away."""
+        return all(await asyncio.gather(*(self._holds(user_id, view) for view in views)))
+
     async def reach_counts(self, user_id: int) -> bool:
         """Wait until the counters hold what the token says of likes; whether they can be asked. Redis may be away.
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import Annotated
+import contextlib
+import struct
+from typing import Annotated, NamedTuple
 
 from fastapi import Depends, Query
 
@@ -30,6 +32,40 @@ def from_cursor(cursor: str) -> int:
     return last_id
 
 
+class RankedCursor(NamedTuple):
+    """Where a ranked feed goes on: which one, and the place in it."""
+
+    list_id: int
+    place: int
+
+
+_RANKED = struct.Struct(">BqH")
+_RANKED_KIND = 1
+
+
+def to_ranked_cursor(cursor: RankedCursor) -> str:
+    """``cursor`` for clients; of another length than those that hold an id."""
+    packed = _RANKED.pack(_RANKED_KIND, cursor.list_id, cursor.place)
+    return base64.urlsafe_b64encode(packed).rstrip(b"=").decode()
+
+
+def from_feed_cursor(cursor: str) -> int | RankedCursor:
+    """What is in a cursor of a feed, of either order; raises ``Problem`` 400."""
+    with contextlib.suppress(binascii.Error, ValueError, struct.error):
+        packed = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        kind, list_id, place = _RANKED.unpack(packed)
+        found = RankedCursor(list_id, place)
+        if kind == _RANKED_KIND and list_id > 0 and to_ranked_cursor(found) == cursor:
+            return found
+    return from_cursor(cursor)
+
+
+async def _feed_cursor(
+    cursor: Annotated[str | None, Query(description="`next_cursor` of the previous page.", max_length=64)] = None,
+) -> int | RankedCursor | None:
+    return None if cursor is None else from_feed_cursor(cursor)
+
+
 async def _cursor(
     cursor: Annotated[str | None, Query(description="`next_cursor` of the previous page.", max_length=64)] = None,
 ) -> int | None:
@@ -38,4 +74,6 @@ async def _cursor(
 
 Cursor = Annotated[int | None, Depends(_cursor)]
 """The id after which the list goes on; None for its beginning."""
+FeedCursor = Annotated[int | RankedCursor | None, Depends(_feed_cursor)]
+"""The same of a feed, which can be ranked."""
 Limit = Annotated[int, Query(ge=1, le=100, description="How many at most.")]

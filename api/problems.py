@@ -82,6 +82,7 @@ _MEANINGS = {
     403: "This is somebody else's.",
     404: "It does not exist, or it is not yours to see.",
     409: "It conflicts with what is there already.",
+    410: "It was there, and is kept no longer.",
     413: "The body is too large.",
     415: "The kind of body or file is not supported.",
     422: "A field is missing or wrong, or an idempotency key was used for another request.",

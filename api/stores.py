@@ -43,6 +43,8 @@ from sinks.person_keys import PersonKeys
 from sinks.posts import PostReader
 from sinks.producer import Producer
 from sinks.push_subscriptions import PushSubscriptions
+from sinks.ranked_lists import RankedLists
+from sinks.ranking_models import RankingModels, models_folder
 from sinks.redis import Circuit, Redis, connect
 from sinks.relations import RelationReader
 from sinks.remembered import VIEWS, Remembered
@@ -89,6 +91,8 @@ class Stores:
     trend_watch: FeedWatch
     affinity_watch: FeedWatch
     trend_lists: TrendLists
+    ranking_models: RankingModels
+    ranked_lists: RankedLists
     seen: Seen
     returning: Returning
     emails: Emails | None
@@ -248,6 +252,10 @@ async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
             trend_watch=trend_watch,
             affinity_watch=affinity_watch,
             trend_lists=TrendLists(settings.trending_cache_seconds),
+            ranking_models=RankingModels(models_folder(settings)),
+            ranked_lists=RankedLists(
+                redis, circuit, prefix=settings.topic_prefix, seconds=settings.ranking_kept_seconds
+            ),
             seen=Seen(redis, buckets=settings.buckets, inactive_days=settings.inactive_days),
             returning=returning,
             emails=Emails(cassandra, settings.email_secret) if mailer else None,

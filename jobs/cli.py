@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from jobs import cli_accounts, cli_dlq, cli_log, cli_spam, cli_views
+from jobs import cli_accounts, cli_dlq, cli_log, cli_spam, cli_train, cli_views
 
 if TYPE_CHECKING:
     from jobs.services.stack import Stack
@@ -26,6 +26,7 @@ cli_views.register(app)
 app.add_typer(cli_dlq.dlq, name="dlq")
 app.add_typer(cli_accounts.accounts, name="accounts")
 app.command("erase")(cli_accounts.erase)
+app.add_typer(cli_train.train, name="train")
 
 BENCHES = (
     "fanout",
@@ -39,6 +40,7 @@ BENCHES = (
     "trending",
     "recommend",
     "analytics",
+    "ranking",
 )
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]

@@ -39,6 +39,8 @@ class Settings(BaseSettings):
     s3_bucket: str = "shutterlog"
     media_root: Path | None = None
     """Folder of the local object store; ``$SHUTTERLOG_HOME/data/media`` unless set. Ignored with ``s3_endpoint``."""
+    models_root: Path | None = None
+    """Folder of trained models, which gateways read; ``$SHUTTERLOG_HOME/data/models`` unless set."""
     api_host: str = "127.0.0.1"
     api_port: int = 8080
     public_url: str | None = None
@@ -158,6 +160,11 @@ class Settings(BaseSettings):
     stranger_read_burst: int = 1200
     """Reads in a row from one address without a token before they have to wait, at each gateway."""
     stranger_read_per_second: float = 100.0
+
+    ranking_seconds: float = Field(default=0.25, gt=0)
+    """For how long a page waits for being ranked at most; then it is in latest order, and says so."""
+    ranking_kept_seconds: int = Field(default=1800, ge=1)
+    """For how long one can go on in a ranked feed."""
 
     comment_burst: int = 20
     """Comments in a row by one person before they have to wait."""

@@ -16,7 +16,7 @@ from sinks.redis import Redis, reaching_redis
 from sinks.trending import PASS, TRENDS, prefix_of
 from streams.records import TopicPartition
 from streams.trending import KINDS, STEPS_A_DAY, bucket_of_name
-from streams.trending_scores import WINDOWS, Standing, Trend, Window, most, ranked
+from streams.trending_scores import DAY, HALF_LIFE_STEPS, HOUR, WINDOWS, Standing, Trend, Window, most, ranked
 
 LISTED = 500
 """Items of a list; what is further down nobody turns the pages for."""
@@ -75,6 +75,27 @@ class TrendReader:
         answers = await self._asked([(f"{self._prefix(name)}i:{name}", "GET") for name in names])
         return {name: trend_of(held) for name, held in zip(names, answers, strict=True) if held}
 
+    async def velocities(self, post_ids: Sequence[int], at_step: int) -> dict[int, tuple[float, float]]:
+        """The decayed weights of posts at ``at_step`` (of five minutes), of ``HOUR`` and of ``DAY``; those alone to
+        which enough people turned for them to stand in lists. From the scores, so that hundreds cost little. Raises
+        ``StoreAway``."""
+        asked: dict[int, list[int]] = {}
+        for post_id in post_ids:
+            asked.setdefault(bucket_of_name(f"p:{post_id}", len(self._prefixes)), []).append(post_id)
+        questions = [
+            (f"{self._prefixes[bucket]}{window.name}:p", "ZMSCORE", *(f"p:{post_id}" for post_id in some))
+            for bucket, some in asked.items()
+            for window in (HOUR, DAY)
+        ]
+        answers = await self._asked(questions)
+        now = at_step / HOUR.scale / HALF_LIFE_STEPS, at_step // DAY.scale / HALF_LIFE_STEPS
+        found: dict[int, tuple[float, float]] = {}
+        for some, hours, days in zip(asked.values(), answers[0::2], answers[1::2], strict=True):
+            for post_id, hour, day in zip(some, hours, days, strict=True):
+                if hour is not None or day is not None:
+                    found[post_id] = _weight(hour, now[0]), _weight(day, now[1])
+        return found
+
     async def is_listed(self, name: str, window: Window) -> bool:
         """Whether enough people turned to an item for it to stand in the lists of ``window``. Raises ``StoreAway``."""
         (score,) = await self._asked([(f"{self._prefix(name)}{window.name}:{name[0]}", "ZSCORE", name)])
@@ -117,6 +138,11 @@ class TrendReader:
         if self._watch:
             self._watch.confirm(expected, answers[len(questions) :])
         return answers[: len(questions)]
+
+
+def _weight(score: float | None, now: float) -> float:
+    """The decayed sum that a forward-decayed ``score`` stands for."""
+    return 0.0 if score is None else math.exp2(min(score - now, 64.0))
 
 
 def _with_people(trends: dict[str, Trend], window: Window, at_step: int) -> list[Ranked]:

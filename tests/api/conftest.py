@@ -45,6 +45,7 @@ async def gateway(
             feed_cap=4,
             feed_slack=2,
             trending_cache_seconds=0,
+            ranking_seconds=30,
             upload_limit_bytes=100_000,
             consistency_wait_seconds=0.3,
             registration_burst=10_000,
