@@ -21,7 +21,7 @@ from typing import NamedTuple
 from sinks.errors import StoreAway
 from sinks.home_feed_buckets import HOME_FEEDS, PUSH, STATE, TRAYS
 from sinks.producer import TopicMissing
-from sinks.redis import Circuit, Redis
+from sinks.redis import Circuit, Redis, exchange
 from streams.home_feed import HOME_FEED
 from streams.records import TopicPartition
 from streams.story_tray import STORY_TRAY
@@ -59,7 +59,7 @@ STORY_TRAYS = Watched(STORY_TRAY.name, TRAYS.prefix, STORY_TRAY.sources, (STATE,
 
 @dataclass
 class _Bucket:
-    stored: dict[bytes, bytes] = field(default_factory=dict)
+    stored: list[bytes] = field(default_factory=list)
     """The fences as they were read. Most looks find the very same."""
     fences: dict[bytes, int] = field(default_factory=dict)
     history: History = (None, 0)
@@ -117,25 +117,27 @@ class GenerationWatch:
     async def look(self, ends: Ends) -> None:
         """Look at all fences. Raises ``StoreAway``."""
         async with self.circuit.probing():
-            pipeline = self._redis.pipeline(transaction=False)
+            commands: list[tuple[str, ...]] = []
             for n in range(len(self._buckets)):
                 prefix = f"{self._view.prefix}{self._generation}:{{{n}}}:"
-                pipeline.hmget(prefix + "history", "born", "moves")
-                pipeline.hgetall(prefix + "fences")
-            answers = await pipeline.execute()
+                commands += (("HMGET", prefix + "history", "born", "moves"), ("HGETALL", prefix + "fences"))
+            answers = await exchange(self._redis, commands)
+            for answer in answers:
+                if isinstance(answer, Exception):
+                    raise answer
             self.moves = False
             for n, (history, fences) in enumerate(zip(answers[0::2], answers[1::2], strict=True)):
                 self._compare(n, _history(history), fences)
         if self.healing:
             await self._heal(ends)
 
-    def _compare(self, n: int, history: History, stored: dict[bytes, bytes]) -> None:
+    def _compare(self, n: int, history: History, stored: list[bytes]) -> None:
         known = self._buckets[n]
         known.history = history
         if stored == known.stored:
             return
         self.moves = True
-        fences = {name: int(value.split()[0]) for name, value in stored.items()}
+        fences = {name: int(value.split()[0]) for name, value in zip(stored[0::2], stored[1::2], strict=True)}
         if known.sound and any(fences.get(name, -1) < offset for name, offset in known.fences.items()):
             what = (self._view.name, n, self._generation)
             logger.warning("%s: bucket %d of generation %d lost data, and is not read until it is back", *what)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any, cast
 
 import redis.asyncio
+from hiredis import pack_command
+from redis.asyncio.connection import AbstractConnection, ConnectionPoolInterface
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import (
@@ -14,14 +19,15 @@ from redis.exceptions import (
     ClusterDownError,
     ConnectionError,
     ReadOnlyError,
-    TimeoutError,
+    ResponseError,
     TryAgainError,
 )
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from sinks.errors import StoreAway
 
 Redis = redis.asyncio.Redis
-AWAY = (ConnectionError, TimeoutError, BusyLoadingError, ReadOnlyError, ClusterDownError, TryAgainError, OSError)
+AWAY = (ConnectionError, RedisTimeoutError, BusyLoadingError, ReadOnlyError, ClusterDownError, TryAgainError, OSError)
 
 
 def connect(url: str, *, seconds: float = 5.0) -> Redis:
@@ -37,6 +43,43 @@ def connect(url: str, *, seconds: float = 5.0) -> Redis:
         protocol=2,
     )
     return client
+
+
+async def replies(connection: AbstractConnection, count: int) -> list[Any]:
+    """The replies to ``count`` commands that were sent; errors stand among them. Raises ``TimeoutError``."""
+    answers: list[Any] = []
+    # One time limit for all: with one for each, reading the replies took four times as long as the commands.
+    try:
+        async with asyncio.timeout(connection.socket_timeout):
+            for _ in range(count):
+                try:
+                    answers.append(await connection.read_response(timeout=math.inf, disconnect_on_error=False))
+                except ResponseError as error:
+                    answers.append(error)
+    except TimeoutError as error:
+        raise TimeoutError(f"no answer to {count} commands in {connection.socket_timeout} s") from error
+    return answers
+
+
+async def exchange(client: Redis, commands: Sequence[tuple[str | bytes | int, ...]]) -> list[Any]:
+    """The replies to ``commands``, as Redis words them, in one round trip; errors stand among them.
+
+    A pipeline of redis-py does the same at three times the price: some 50 µs a command, here and not in Redis.
+    """
+    pool: ConnectionPoolInterface = client.connection_pool
+    connection = await pool.get_connection()
+    whole = False
+    try:
+        # hiredis's types know of commands of one word only.
+        packed = b"".join(pack_command(cast(Any, command)) for command in commands)
+        await connection.send_packed_command(packed, check_health=False)
+        answers = await replies(connection, len(commands))
+        whole = True
+    finally:
+        if not whole:  # replies may be under way that nobody will read
+            await connection.disconnect(nowait=True)
+        await pool.release(connection)
+    return answers
 
 
 @asynccontextmanager

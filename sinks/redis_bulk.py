@@ -8,7 +8,6 @@ took 1.5 million each.
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -17,7 +16,7 @@ import numpy.typing as npt
 from redis.asyncio.connection import AbstractConnection, ConnectionPoolInterface
 
 from schemas.ids import MAX_ID, MIN_ID
-from sinks.redis import Redis, reaching_redis
+from sinks.redis import Redis, reaching_redis, replies
 
 Ids = npt.NDArray[np.int64]
 DIGITS = 19
@@ -135,10 +134,6 @@ async def send(redis: Redis, chunks: Iterator[Chunk], sent: Callable[[int], None
 
 
 async def _replies(connection: AbstractConnection, chunk: Chunk) -> None:
-    # One time limit for all: with one for each, reading the replies took four times as long as the commands.
-    try:
-        async with asyncio.timeout(connection.socket_timeout):
-            for _ in range(chunk.replies):
-                await connection.read_response(timeout=math.inf)
-    except TimeoutError as error:
-        raise TimeoutError(f"no answer to {chunk.replies} commands in {connection.socket_timeout} s") from error
+    for answer in await replies(connection, chunk.replies):
+        if isinstance(answer, Exception):
+            raise answer

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from redis.exceptions import NoScriptError
 
-from sinks.redis import Redis, reaching_redis
+from sinks.redis import Redis, exchange, reaching_redis
 
 
 class ScriptCall(NamedTuple):
@@ -64,7 +64,7 @@ class Scripts:
             self._digests[name] = await self._redis.script_load(text)
 
     async def _evaluate(self, calls: Sequence[ScriptCall]) -> list[Any]:
-        pipeline = self._redis.pipeline(transaction=False)
-        for script, key, arguments in calls:
-            pipeline.execute_command("EVALSHA", self._digests[script], 1, key, *arguments)
-        return await pipeline.execute(raise_on_error=False)
+        digests = self._digests
+        return await exchange(
+            self._redis, [("EVALSHA", digests[script], 1, key, *arguments) for script, key, arguments in calls]
+        )
