@@ -16,7 +16,7 @@ COPY api api
 COPY jobs jobs
 RUN pip install --no-cache-dir --no-deps .
 
-RUN mkdir -p /data/search && chown -R shutterlog /data
+RUN mkdir -p /data/search /data/models && chown -R shutterlog /data
 USER shutterlog
 ENV SHUTTERLOG_HOME=/data PYTHONUNBUFFERED=1
 CMD ["python", "-m", "api"]

@@ -39,7 +39,7 @@ def ranking(
             found = {"version": use}
         else:
             found = learn(settings, days=days, seed=seed, dry_run=dry_run)
-    except (StoreAway, Unanswerable, TooFew, Unusable, OSError) as error:
+    except (StoreAway, Unanswerable, TooFew, Unusable, LookupError, OSError) as error:
         _fail(str(error))
     if as_json:
         typer.echo(json.dumps(found))

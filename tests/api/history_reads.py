@@ -18,6 +18,7 @@ READS = PEOPLE | {
     "comments": "/posts/{}/comments",
     "replies": "/comments/{}/replies",
     "feed": "/feed",
+    "ranked": "/feed?order=ranked",
     "requests": "/me/requests",
     "requested": "/me/requested",
     "blocks": "/me/blocks",
@@ -28,7 +29,7 @@ READS = PEOPLE | {
     "notifications": "/notifications",
     "unseen": "/notifications/unseen",
 }
-OWN = ("mutuals", "feed", "requests", "requested", "blocks", "mutes", "saved", "collections", "collection")
+OWN = ("mutuals", "feed", "ranked", "requests", "requested", "blocks", "mutes", "saved", "collections", "collection")
 LOGGED_IN = (*OWN, "notifications", "unseen")
 ONE_ANSWER = ("profile", "post", "collections", "unseen")
 """Routes without pages."""
@@ -118,7 +119,7 @@ def _comment(model: Model, v: Viewer, comment: str) -> Any:
 
 def _own(model: Model, route: str, v: str, b: str) -> Any:
     match route:
-        case "feed":
+        case "feed" | "ranked":
             followed = {y for x, y in model.follows if x == v and (v, y) not in model.mutes and model.open(v, y)}
             return newest(post for post, author in model.posts.items() if author in followed)
         case "requests":
@@ -183,6 +184,8 @@ def told(route: str, pages: list[dict[str, Any]]) -> Any:
             return [_said(one) for one in items], sorted(_said(one) for one in first["pinned"]), first["disabled"]
         case "replies":
             return [_said(one) for one in items]
+        case "ranked":
+            return newest(_ids(items))  # in whatever order: each once
         case "blocks":
             return [(item["id"], bool(item["name"])) for item in items]
         case "unseen":

@@ -68,6 +68,8 @@ class World:
         self.saga = SagaSink(MemoryInMemory(), gateway.listener, MemoryCommits())
         self._settled = len(gateway.listener.records)
         self.done: list[str] = []
+        self.ranked = 0
+        """Pages that were ranked."""
         self.media: dict[str, str] = {}
         self.gone: list[str] = []
         """Posts and comments that were deleted lately: they are asked for, too."""
@@ -289,8 +291,9 @@ class World:
         status = 200
         while status == 200 and cursor is not None:
             parts = ([f"limit={limit}"] if limit else []) + ([f"cursor={cursor}"] if cursor else [])
-            answer = await self.call("GET", f"{path}?{'&'.join(parts)}", v)
+            answer = await self.call("GET", f"{path}{'&' if '?' in path else '?'}{'&'.join(parts)}", v)
             status = answer.status_code
+            self.ranked += answer.headers.get("feed-order") == "ranked"
             pages.append(answer.json())
             cursor = pages[-1].get("next_cursor")
         shown = told(route, pages) if status == 200 else None

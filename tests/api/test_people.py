@@ -14,11 +14,14 @@ from __future__ import annotations
 
 import random
 import time
+from pathlib import Path
 
 import pytest
 
+from sinks.ranking_models import RankingModels, publish
 from tests.api.gateway import Gateway
 from tests.api.history_world import World
+from tests.api.test_ranking import FIRST_HOURS, by_affinity
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 PEOPLE, PART = 5, 2000
@@ -28,8 +31,14 @@ FIRST_SEED = 7
 
 
 async def test_random_histories(
-    gateway: Gateway, monkeypatch: pytest.MonkeyPatch, pytestconfig: pytest.Config, capfd: pytest.CaptureFixture[str]
+    gateway: Gateway,
+    monkeypatch: pytest.MonkeyPatch,
+    pytestconfig: pytest.Config,
+    capfd: pytest.CaptureFixture[str],
+    tmp_path: Path,
 ) -> None:
+    publish(tmp_path, by_affinity(), made_at=FIRST_HOURS, trained_on={}, evaluation={})
+    monkeypatch.setattr(gateway.stores, "ranking_models", RankingModels(tmp_path))
     for limit in ("write", "login", "comment", "export", "stranger_read"):
         monkeypatch.setattr(gateway.settings, f"{limit}_burst", 10**6)
     monkeypatch.setattr(gateway.stores.access_tokens, "seconds", 10**6)
@@ -56,3 +65,4 @@ async def history(gateway: Gateway, seed: int, steps: int) -> None:
         await world.look(LOOKS)
         if number % 100 == 99:
             await world.export()
+    assert world.ranked > steps // 100, "ranked feeds were looked at"
