@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from sinks.home_feed_watch import GenerationWatch
-from sinks.redis import Redis, reaching_redis
+from sinks.redis import Redis, exchange, reaching_redis
 from sinks.trending import PASS, TRENDS, prefix_of
 from streams.records import TopicPartition
 from streams.trending import KINDS, STEPS_A_DAY, bucket_of_name
@@ -82,12 +82,13 @@ class TrendReader:
         asked: dict[int, list[int]] = {}
         for post_id in post_ids:
             asked.setdefault(bucket_of_name(f"p:{post_id}", len(self._prefixes)), []).append(post_id)
-        questions = [
-            (f"{self._prefixes[bucket]}{window.name}:p", "ZMSCORE", *(f"p:{post_id}" for post_id in some))
-            for bucket, some in asked.items()
-            for window in (HOUR, DAY)
-        ]
-        answers = await self._asked(questions)
+        answers = await self._exchanged(
+            [
+                ("ZMSCORE", f"{self._prefixes[bucket]}{window.name}:p", *(f"p:{post_id}" for post_id in some))
+                for bucket, some in asked.items()
+                for window in (HOUR, DAY)
+            ]
+        )
         now = at_step / HOUR.scale / HALF_LIFE_STEPS, at_step // DAY.scale / HALF_LIFE_STEPS
         found: dict[int, tuple[float, float]] = {}
         for some, hours, days in zip(asked.values(), answers[0::2], answers[1::2], strict=True):
@@ -123,6 +124,21 @@ class TrendReader:
     def _prefix(self, name: str) -> str:
         return self._prefixes[bucket_of_name(name, len(self._prefixes))]
 
+    async def _exchanged(self, commands: Sequence[tuple[str, ...]]) -> list[Any]:
+        """The same for commands of many words, which redis-py packs slowly."""
+        if not commands:
+            return []
+        expected = self._watch.expected(range(len(self._prefixes))) if self._watch else {}
+        looks = [("HMGET", self._prefixes[bucket] + "history", "born", "moves") for bucket in expected]
+        async with self._reaching():
+            answers = await exchange(self._redis, [*commands, *looks])
+            for answer in answers:
+                if isinstance(answer, Exception):
+                    raise answer
+        if self._watch:
+            self._watch.confirm(expected, answers[len(commands) :])
+        return answers[: len(commands)]
+
     async def _asked(self, questions: Sequence[tuple[Any, ...]]) -> list[Any]:
         """The answers to (key, command, arguments…), in one round trip, after which the buckets are still sound."""
         if not questions:
@@ -140,9 +156,9 @@ class TrendReader:
         return answers[: len(questions)]
 
 
-def _weight(score: float | None, now: float) -> float:
+def _weight(score: float | bytes | None, now: float) -> float:
     """The decayed sum that a forward-decayed ``score`` stands for."""
-    return 0.0 if score is None else math.exp2(min(score - now, 64.0))
+    return 0.0 if score is None else math.exp2(min(float(score) - now, 64.0))
 
 
 def _with_people(trends: dict[str, Trend], window: Window, at_step: int) -> list[Ranked]:
