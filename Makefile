@@ -18,7 +18,7 @@ STAMP := $(VENV)/.set-up
 FLAGS ?=
 ARGS ?=
 WORKERS ?= 2
-BENCHES ?= fanout pipeline media freshness replay counters live feed-read trending recommend ranking
+BENCHES ?= fanout pipeline media freshness replay counters live feed-read trending recommend ranking search
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile

@@ -12,7 +12,8 @@ from api.models_search import FoundHashtag, FoundPerson, FoundPlace
 from api.presenting import Presenter
 from api.stores import Stores
 from sinks.errors import StoreAway
-from sinks.search_reader import FRIENDS, Hit, NearPlace, city_of, counted
+from sinks.search_reader import NearPlace, city_of, counted
+from sinks.search_tiers import FRIENDS, Hit
 from streams.rules import may_see_posts, met
 from streams.search import RANK_BITS, level
 from streams.trending import STEP_MS

@@ -39,6 +39,7 @@ BENCHES = (
     "feed-read",
     "trending",
     "recommend",
+    "search",
     "analytics",
     "ranking",
 )

@@ -16,7 +16,8 @@ from jobs.verify_differences import Differences
 from jobs.verify_fold import Fold
 from sinks.person_keys import PersonKeys
 from sinks.sealing import Unreadable, unseal
-from sinks.search_reader import EXACT, SearchReader
+from sinks.search_reader import SearchReader
+from sinks.search_tiers import EXACT
 
 _LOOKED_FOR = 500
 _KEYS_AT_ONCE = 5000

@@ -110,7 +110,8 @@ class Writing:
         document = _document(f"u:{person.user_id}", person.user_id, said_of_person(person))
         stands = level(person.followers) + BADGE_LEVELS * person.verified
         document.add_unsigned("rank", rank(stands, person.user_id))
-        document.add_text("whole", plain(person.username))
+        for whole in {plain(person.username), " ".join(plain(person.name).split())} - {""}:
+            document.add_text("whole", whole)
         for word in words_of_a_person(person.username, person.name):
             document.add_text(PEOPLE, word)
         self._writer.add_document(document)

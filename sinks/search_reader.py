@@ -10,46 +10,38 @@ import json
 import math
 import os
 import time
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from tantivy import DocAddress, FieldType, Index, Occur, Query, Searcher
+from tantivy import Index, Query
 
 from sinks.errors import StoreAway
-from sinks.search_index import FOLDER, HELD, PEOPLE, PLACES, SCHEMA, held, open_index
+from sinks.search_index import FOLDER, HELD, PLACES, SCHEMA, held, open_index
 from sinks.search_rows import SearchRows
+from sinks.search_tiers import (
+    FRIENDS,
+    Hit,
+    addresses,
+    all_of,
+    around,
+    beginning,
+    below,
+    between,
+    hits_of,
+    places_of,
+    tiers_of_names,
+    tiers_of_people,
+    walk,
+)
 from streams.records import TopicPartition
-from streams.search import LONGEST, RANK_BITS, TOP_LEVEL, asked, distance_km, typos, words
+from streams.search import asked, distance_km, words
 
 RELOAD_SECONDS = 0.1
-FRIENDS = 300
-"""Followees who are looked for first, at most."""
-EXACT, FRIEND, BEGINS, ONE_TYPO, TWO_TYPOS = range(5)
-"""How something was found, the closest first."""
-PHRASE = FRIEND
-"""Of several words: a hashtag or place that begins with them as they are."""
-TIER_SHIFT = RANK_BITS + TOP_LEVEL.bit_length()
-"""A place in a list is its tier and below it its rank."""
 _NEAR_AT_MOST = 5000
 _KM_A_DEGREE = 111.2
 _LEAST_OF_A_BEGINNING = 3
 """Letters that the last word of a caption's query has to have to be taken for the beginning of one."""
-
-
-class Hit(NamedTuple):
-    """Something found. ``rank`` orders within a ``tier``, highest first; ``key`` names it and ``said`` is what the
-    index keeps of it."""
-
-    tier: int
-    rank: int
-    key: str
-    said: str
-
-    @property
-    def position(self) -> int:
-        """Where the list goes on after it: a number below 2**63."""
-        return self.tier << TIER_SHIFT | self.rank
 
 
 class NearPlace(NamedTuple):
@@ -138,51 +130,11 @@ class SearchReader:
         return self._index
 
     def _people(self, query: str, friends: Sequence[int], after: int | None, limit: int) -> list[Hit]:
-        asked_words = asked(query)
-        if not asked_words:
-            return []
-        extra: list[tuple[int, Query]] = []
-        if len(asked_words) == 1:
-            extra.append((EXACT, Query.term_query(SCHEMA, "whole", asked_words[0], "basic")))
-        if friends:
-            of_friends = Query.term_set_query(SCHEMA, "id", list(friends))
-            extra.append((FRIEND, _all([_begins(PEOPLE, asked_words), of_friends])))
-        return self._tiers(asked_words, PEOPLE, after, limit, extra)
+        searcher = self._opened().searcher()
+        return walk(searcher, tiers_of_people(searcher, query, friends), after, limit)
 
     def _names(self, query: str, kind: str, after: int | None, limit: int) -> list[Hit]:
-        wanted = asked(query)
-        phrase = " ".join(wanted)[:LONGEST]
-        extra = [(PHRASE, _begins(kind, [phrase]))] if len(wanted) > 1 else []
-        return self._tiers(wanted, kind, after, limit, extra)
-
-    def _tiers(
-        self,
-        wanted: Sequence[str],
-        kind: str,
-        after: int | None,
-        limit: int,
-        extra: Sequence[tuple[int, Query]] = (),
-    ) -> list[Hit]:
-        """Tier after tier; none shows what an earlier one did, so a page begins anywhere without knowing the others."""
-        if not wanted:
-            return []
-        searcher = self._opened().searcher()
-        tiers = [*extra, (BEGINS, _begins(kind, wanted))]
-        for tier, most in ((ONE_TYPO, 1), (TWO_TYPOS, 2)):
-            if max(map(typos, wanted)) >= most:
-                tiers.append((tier, _misspelt(kind, wanted, most)))
-        first, below = (-1, None) if after is None else (after >> TIER_SHIFT, after & (1 << TIER_SHIFT) - 1)
-        found: list[Hit] = []
-        for n, (tier, query) in enumerate(tiers):
-            if tier < first or len(found) >= limit:
-                continue
-            # What begins so is among what is misspelt by nothing: the last one before holds all others before it.
-            others = [one for _, one in tiers[:n]] if tier <= BEGINS else [tiers[n - 1][1]]
-            clauses = [(Occur.Must, query), *((Occur.MustNot, one) for one in others)]
-            if tier == first:
-                clauses.append((Occur.Must, _below(below)))
-            found += _hits(searcher, tier, Query.boolean_query(clauses), limit - len(found))
-        return found
+        return walk(self._opened().searcher(), tiers_of_names(query, kind), after, limit)
 
     def _posts(self, query: str, after: int | None, limit: int) -> list[Hit]:
         wanted = words(query, 16)
@@ -192,40 +144,40 @@ class SearchReader:
         if len(wanted[-1]) >= _LEAST_OF_A_BEGINNING and not query[-1:].isspace():
             clauses[-1] = Query.fuzzy_term_query(SCHEMA, "caption", wanted[-1], 0, True, True)
         if after is not None:
-            clauses.append(_below(after))
-        return _hits(self._opened().searcher(), 0, _all(clauses), limit)
+            clauses.append(below(after))
+        return hits_of(self._opened().searcher(), 0, all_of(clauses), limit)
 
     def _said(self, keys: Collection[str]) -> dict[str, str]:
         searcher = self._opened().searcher()
         return {
             key: str(searcher.doc(address).get_first("said"))
             for key in dict.fromkeys(keys)
-            for address in _addresses(searcher, Query.term_query(SCHEMA, "key", key, "basic"), 1)
+            for address in addresses(searcher, Query.term_query(SCHEMA, "key", key, "basic"), 1)
         }
 
     def _located(self, keys: Collection[str]) -> dict[str, tuple[float, float]]:
         searcher = self._opened().searcher()
-        found: dict[str, tuple[float, float]] = {}
+        located: dict[str, tuple[float, float]] = {}
         for key in keys:
-            addresses = _addresses(searcher, Query.term_query(SCHEMA, "key", key, "basic"), 1)
-            for latitude, longitude in _places(searcher, addresses):
-                found[key] = latitude, longitude
-        return found
+            found = addresses(searcher, Query.term_query(SCHEMA, "key", key, "basic"), 1)
+            for place in places_of(searcher, found):
+                located[key] = place
+        return located
 
     def _near(self, latitude: float, longitude: float, km: float, query: str) -> list[NearPlace]:
         wanted = asked(query)
         if query and not wanted:
             return []
         searcher = self._opened().searcher()
-        clauses = [_between("latitude", latitude, km / _KM_A_DEGREE, 90.0)]
+        clauses = [between("latitude", latitude, km / _KM_A_DEGREE, 90.0)]
         across = max(math.cos(math.radians(min(abs(latitude) + km / _KM_A_DEGREE, 90.0))), 1e-9)
-        clauses.append(_around(longitude, km / _KM_A_DEGREE / across))
+        clauses.append(around(longitude, km / _KM_A_DEGREE / across))
         if wanted:
-            clauses.append(_begins(PLACES, wanted))
-        addresses = _addresses(searcher, _all(clauses), _NEAR_AT_MOST)
+            clauses.append(beginning(PLACES, wanted))
+        found = addresses(searcher, all_of(clauses), _NEAR_AT_MOST)
         places = [
             (distance_km(latitude, longitude, *place), place, address)
-            for place, address in zip(_places(searcher, addresses), addresses, strict=True)
+            for place, address in zip(places_of(searcher, found), found, strict=True)
         ]
         near = sorted((one for one in places if one[0] <= km), key=lambda one: (one[0], one[1]))
         return [NearPlace(str(searcher.doc(one[2]).get_first("said")), *one[1], one[0]) for one in near]
@@ -240,66 +192,6 @@ class SearchReader:
             return rows.followed_by(user_ids, followers)
         finally:
             rows.close()
-
-
-def _begins(kind: str, asked_words: Iterable[str]) -> Query:
-    return _all([Query.term_query(SCHEMA, kind, word, "basic") for word in asked_words])
-
-
-def _misspelt(kind: str, asked_words: Iterable[str], most: int) -> Query:
-    """Each word within as many edits as its length allows, ``most`` at most, of a beginning."""
-    each = []
-    for word in asked_words:
-        edits = min(typos(word), most)
-        if edits:
-            each.append(Query.fuzzy_term_query(SCHEMA, kind, word, edits, True, False))
-        else:
-            each.append(Query.term_query(SCHEMA, kind, word, "basic"))
-    return _all(each)
-
-
-def _all(queries: Sequence[Query]) -> Query:
-    return queries[0] if len(queries) == 1 else Query.boolean_query([(Occur.Must, query) for query in queries])
-
-
-def _below(rank: int | None) -> Query:
-    return Query.range_query(SCHEMA, "rank", FieldType.Unsigned, None, rank, True, False)
-
-
-def _between(field: str, middle: float, reach: float, most: float) -> Query:
-    low, high = max(middle - reach, -most), min(middle + reach, most)
-    return Query.range_query(SCHEMA, field, FieldType.Float, low, high)
-
-
-def _around(longitude: float, reach: float) -> Query:
-    """The earth is round: what lies beyond 180 degrees comes in on the other side."""
-    if reach >= 180:
-        return Query.all_query()
-    parts = [_between("longitude", longitude, reach, 180.0)]
-    if longitude - reach < -180:
-        parts.append(_between("longitude", longitude + 360, reach, 180.0))
-    if longitude + reach > 180:
-        parts.append(_between("longitude", longitude - 360, reach, 180.0))
-    return Query.boolean_query([(Occur.Should, part) for part in parts])
-
-
-def _hits(searcher: Searcher, tier: int, query: Query, limit: int) -> list[Hit]:
-    found = searcher.search(query, limit, count=False, order_by_field="rank").hits
-    hits = []
-    for rank, address in found:
-        document = searcher.doc(address)
-        hits.append(Hit(tier, int(rank), str(document.get_first("key")), str(document.get_first("said"))))
-    return hits
-
-
-def _addresses(searcher: Searcher, query: Query, limit: int) -> list[DocAddress]:
-    return [address for _, address in searcher.search(query, limit, count=False).hits]
-
-
-def _places(searcher: Searcher, addresses: list[DocAddress]) -> list[tuple[float, float]]:
-    latitudes = searcher.fast_field_values("latitude", addresses)
-    longitudes = searcher.fast_field_values("longitude", addresses)
-    return [(float(one or 0), float(other or 0)) for one, other in zip(latitudes, longitudes, strict=True)]
 
 
 def city_of(said: str) -> dict[str, object]:

@@ -45,6 +45,7 @@ BADGE_LEVELS = 6
 """What a badge is worth: as much as eight times the followers."""
 
 _WORD = re.compile(r"\w+")
+_ASKED = re.compile(r"\w[\w.]*")
 _IDEOGRAPH = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uf900-\ufaff]")
 """Written without spaces between words, so that each stands for itself."""
 
@@ -150,7 +151,7 @@ def words_of_a_name(text: str) -> list[str]:
 def asked(query: str) -> list[str]:
     """The words of what somebody looks for, plain and cut to ``LONGEST``; a dot or line within one stays, since
     usernames have them."""
-    return [word.strip("@#")[:LONGEST] for word in plain(query).split() if word.strip("@#")][:WORDS_OF_A_NAME]
+    return [word.rstrip(".")[:LONGEST] for word in _ASKED.findall(plain(query))][:WORDS_OF_A_NAME]
 
 
 def typos(word: str) -> int:

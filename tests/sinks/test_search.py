@@ -27,8 +27,9 @@ from sinks.errors import FenceBehind, LogRemade, StoreAway
 from sinks.search import SearchSink
 from sinks.search_index import FOLDER, HASHTAGS, PLACES, Writing
 from sinks.search_places import NoPlaces, cities
-from sinks.search_reader import BEGINS, EXACT, FRIEND, ONE_TYPO, TWO_TYPOS, counted
+from sinks.search_reader import counted
 from sinks.search_rows import FILE
+from sinks.search_tiers import BEGINS, EXACT, FRIEND, FRIEND_TYPO, ONE_TYPO, TWO_TYPOS, WHOLE_TYPO
 from sinks.settings import Settings
 from streams.records import Span
 from streams.search import SEARCH
@@ -75,8 +76,11 @@ async def test_people_are_found_by_beginnings_and_with_typos(world: SearchWorld)
     assert await found(world, "annakalo") == [(BEGINS, ANNA)]
     assert await found(world, "unger anna") == [(BEGINS, ANNA)]
     assert await found(world, "@anna.k") == [(BEGINS, ANNA)]
-    assert await found(world, "anan") == [(ONE_TYPO, ANNA), (ONE_TYPO, ZOE), (ONE_TYPO, BEN), (ONE_TYPO, EVE)]
+    assert await found(world, "anan") == [(WHOLE_TYPO, EVE), (ONE_TYPO, ANNA), (ONE_TYPO, ZOE), (ONE_TYPO, BEN)]
     assert (await found(world, "anmasdotir"))[0] == (TWO_TYPOS, ZOE)
+    typed = await found(world, "annabl", (BEN, ZOE))
+    assert typed == [(FRIEND_TYPO, BEN)], "whom one follows comes first, and once"
+    assert await found(world, "anna unger") == [(EXACT, ANNA)]
     assert await found(world, "xyz") == await found(world, " @ ") == []
     walked, after = [], None
     while page := await world.reader().people("ann", [BEN], after, 1):
@@ -86,7 +90,7 @@ async def test_people_are_found_by_beginnings_and_with_typos(world: SearchWorld)
     world.say(BadgeChanged, BEN, user_id=BEN, verified=True)
     world.say(ProfileChanged, ZOE, user_id=ZOE, name="Zoe", bio="")
     await world.apply(world.sink())
-    assert await found(world, "anna") == [(BEGINS, BEN), (BEGINS, ANNA), (ONE_TYPO, EVE)]
+    assert await found(world, "anna") == [(BEGINS, BEN), (BEGINS, ANNA), (WHOLE_TYPO, EVE)]
     assert await world.reader().followed_by([ANNA, ZOE], [BEN, EVE]) == {ANNA: 2, ZOE: 0}
 
 
@@ -202,7 +206,7 @@ async def test_who_is_erased_is_found_no_more_and_later_is_in_no_file(world: Sea
     world.say(ProfileChanged, BEN, user_id=BEN, name="Quillibrand", bio="")
     sink = world.sink()
     await world.apply(sink)
-    assert await found(world, "quillibrand") == [(BEGINS, BEN)]
+    assert await found(world, "quillibrand") == [(EXACT, BEN)]
     world.keys.destroyed.add(BEN)
     world.say(AccountErased, BEN, user_id=BEN)
     await world.apply(sink)
