@@ -30,6 +30,8 @@ from tests.agents.workers import Workers, until
 from tests.jobs.replay_world import SMALL, more
 from tests.jobs.test_verify import AT, PEOPLE, history
 
+SLOW = 90.0
+"""Seconds that a worker may take on a machine that runs everything at once."""
 KEYS = {person: new_key() for person in PEOPLE}
 
 
@@ -73,7 +75,7 @@ async def verified(settings: Settings) -> Report:
 
 async def test_search_is_verified_built_anew_and_told_where_it_is_wrong(world: Settings, workers: Workers) -> None:
     worker = workers.start(world, "search")
-    await worker.says("search: assigned")
+    await worker.says("search: assigned", seconds=SLOW)
     ends = await asyncio.to_thread(Topics(world).ends)
     async with await Cassandra.connect(world) as cassandra:
         sink = SearchSink(world, PersonKeys(cassandra), 1, await asyncio.to_thread(Topics(world).ids))
@@ -83,7 +85,7 @@ async def test_search_is_verified_built_anew_and_told_where_it_is_wrong(world: S
             held = await sink.fences(list(mine))
             return all(held[tp] >= end for tp, end in mine.items())
 
-        await until("the agent has it all", reached)
+        await until("the agent has it all", reached, SLOW)
     found = await verified(world)
     assert found.differences == 0, list(found.lines(9))
     # Three people can be found, the five posts that each of them left, and the names that two of them use in public.
@@ -94,7 +96,7 @@ async def test_search_is_verified_built_anew_and_told_where_it_is_wrong(world: S
     report = await asyncio.to_thread(replay, world, "search", Wishes(), quiet=True)
     assert (report.differences, report.flipped) == (0, True), list(report.lines(9))
     assert report.compared is not None and report.compared.checked == 20
-    await worker.says("search: goes on in generation 2")
+    await worker.says("search: goes on in generation 2", seconds=SLOW)
     async with Producer(world) as producer:
         await producer.produce_many(more(20, seed=5))
     found = await verified(world)

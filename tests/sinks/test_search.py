@@ -127,11 +127,11 @@ async def test_redelivery_with_other_boundaries_changes_nothing(world: SearchWor
     whole.log, whole.keys = world.log, world.keys
     await whole.apply(whole.sink())
     rng = random.Random(4)
-    for _ in range(3):
+    for _ in range(2):
         for tp, part in world.log.items():
             at = 0
             while at < len(part):
-                end = min(len(part), at + rng.randint(1, 5))
+                end = min(len(part), at + rng.randint(2, 9))
                 start = max(0, at - rng.randint(0, 4))
                 await world.apply(world.sink(), [one for one in part[start:end] if one.tp == tp])
                 at = end
