@@ -21,6 +21,7 @@ from agents import (
     saga,
     saves,
     search,
+    seen_posts,
     stories,
     story_tray,
     story_views,
@@ -32,7 +33,7 @@ from agents.group import Group
 
 _MODULES = (
     *(accounts, follows, posts, user_posts, notifications, home_feed, likes, comments, saves, counters),
-    *(stories, story_views, story_tray, trending, affinity, tagged_posts),
+    *(stories, story_views, story_tray, trending, affinity, tagged_posts, seen_posts),
     search,
     *(media, publisher, notices, saga, erasure, push, facts),
 )

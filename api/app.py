@@ -17,6 +17,7 @@ from api.routers import (
     blocks,
     comments,
     emails,
+    explore,
     feed,
     files,
     graph,
@@ -49,7 +50,7 @@ _STORIES = (stories, highlights)
 # Routes are tried in this order, at some microseconds each: what is read most comes first.
 ROUTERS = (
     *(feed, *_PEOPLE, media, posts, likes, comments, saves, *_STORIES, search, trending, tagged),
-    *(activity, insights),
+    *(explore, activity, insights),
     *(*_NEWS, files, registry, health),
 )
 _ABOUT = """

@@ -37,6 +37,7 @@ TAGS = {
     "stories": "Stories, trays of them, and highlights.",
     "search": "Looking for people, hashtags, places and posts.",
     "trending": "What people turn to now more than is usual: posts, hashtags and places.",
+    "explore": "Posts that one has not seen: what trends, what those whom one follows keep, and what is similar.",
     "hashtags and places": "Their pages: how many posts name one, the newest and the top ones.",
     "notifications": "What others did that concerns one, as a list and live.",
     "activity": "What one has seen.",

@@ -20,12 +20,14 @@ from sinks.accounts import AccountReader
 from sinks.adoption import AdoptedGenerations, stored_in
 from sinks.affinity import AFFINITIES, AffinityReader
 from sinks.cassandra import Cassandra
+from sinks.co_engagement import CurrentModel, co_engagement_folder
 from sinks.comments import CommentReader
 from sinks.consistency import SOURCES, Fences
 from sinks.counters import COUNTED
 from sinks.counters_reader import CounterReader
 from sinks.credentials import Credentials
 from sinks.emails import Emails
+from sinks.explore_lists import ExploreLists
 from sinks.follows import FollowReader
 from sinks.generations import FIRST, now_ms
 from sinks.home_feed_buckets import RedisBuckets
@@ -51,6 +53,7 @@ from sinks.remembered import VIEWS, Remembered
 from sinks.saves import SaveReader
 from sinks.search_index import folder_of
 from sinks.search_reader import SearchReader
+from sinks.seen_posts import SeenPostReader
 from sinks.sessions import Sessions
 from sinks.settings import Settings
 from sinks.snowflakes import SnowflakeMaker
@@ -93,6 +96,8 @@ class Stores:
     trend_lists: TrendLists
     ranking_models: RankingModels
     ranked_lists: RankedLists
+    explore_lists: ExploreLists
+    explore_model: CurrentModel
     seen: Seen
     returning: Returning
     emails: Emails | None
@@ -117,6 +122,7 @@ class Stores:
     affinity: AffinityReader = field(init=False)
     tagged_posts: TaggedPostReader = field(init=False)
     search: SearchReader = field(init=False)
+    seen_posts: SeenPostReader = field(init=False)
     fences: Fences = field(init=False)
     remembered: Remembered = field(init=False)
     usernames: Usernames
@@ -172,6 +178,7 @@ class Stores:
         self.counters = CounterReader(self.redis, generation=number, buckets=buckets, watch=watch)
         self.stories = StoryReader(self.cassandra, of["stories"])
         self.story_views = StoryViewReader(self.cassandra, of["story_views"])
+        self.seen_posts = SeenPostReader(self.cassandra, of["seen_posts"])
         self.tagged_posts = TaggedPostReader(self.cassandra, of["tagged_posts"])
         number = of["story_tray"]
         self.story_tray = tray_reader(self.redis, self.settings, number, self.tray_watch.of(number))
@@ -256,6 +263,10 @@ async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
             ranked_lists=RankedLists(
                 redis, circuit, prefix=settings.topic_prefix, seconds=settings.ranking_kept_seconds
             ),
+            explore_lists=ExploreLists(
+                redis, circuit, prefix=settings.topic_prefix, seconds=settings.explore_cache_seconds
+            ),
+            explore_model=CurrentModel(co_engagement_folder(settings)),
             seen=Seen(redis, buckets=settings.buckets, inactive_days=settings.inactive_days),
             returning=returning,
             emails=Emails(cassandra, settings.email_secret) if mailer else None,

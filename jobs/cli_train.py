@@ -48,6 +48,30 @@ def ranking(
         typer.echo(f"{key:<12} {value if isinstance(value, str | None) else json.dumps(value, indent=2)}")
 
 
+@train.command()
+def explore(
+    days: Annotated[int, typer.Option(min=1, help="What people did in so many days.")] = 180,
+    most: Annotated[int, typer.Option(min=1, help="Rows at most, the newest.")] = 5_000_000,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Learn and evaluate, and write nothing.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Learn what people turned to who turned to the same; gateways explore by it some seconds later."""
+    from jobs.train_explore import run
+    from sinks.clickhouse import Unanswerable
+    from sinks.errors import StoreAway
+    from sinks.settings import Settings
+
+    try:
+        found = run(Settings(), days=days, most=most, dry_run=dry_run)
+    except (StoreAway, Unanswerable, OSError, ValueError) as error:
+        _fail(str(error))
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    for key, value in found.items():
+        typer.echo(f"{key:<10} {value}")
+
+
 def _fail(reason: str) -> NoReturn:
     typer.echo(f"shutterlog: {reason}", err=True)
     raise typer.Exit(1)

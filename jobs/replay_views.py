@@ -48,6 +48,7 @@ from streams.posts import POSTS
 from streams.records import Spans
 from streams.saves import SAVES
 from streams.search import SEARCH
+from streams.seen_posts import SEEN_POSTS
 from streams.stories import STORIES
 from streams.story_tray import STORY_TRAY
 from streams.story_views import STORY_VIEWS
@@ -58,7 +59,7 @@ from streams.views import Delete, Upsert, View
 
 _VIEWS: tuple[View[Any], ...] = (
     *(ACCOUNTS, FOLLOWS, POSTS, USER_POSTS, NOTIFICATIONS, LIKES, COMMENTS, SAVES, HOME_FEED, COUNTERS),
-    *(STORIES, STORY_VIEWS, STORY_TRAY, TRENDING, AFFINITY, TAGGED_POSTS, FACTS),
+    *(STORIES, STORY_VIEWS, STORY_TRAY, TRENDING, AFFINITY, TAGGED_POSTS, SEEN_POSTS, FACTS),
     SEARCH,
 )
 VIEWS: dict[str, View[Any]] = {view.name: view for view in _VIEWS}

@@ -88,6 +88,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "affinity": ("engagement", "activity", "graph"),
     "tagged_posts": ("posts",),
     "search": ("accounts", "graph", "posts"),
+    "seen_posts": ("activity",),
     "facts": TOPICS,
 }
 """The topics of each view."""

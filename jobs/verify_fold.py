@@ -154,6 +154,8 @@ class Fold:
     affinity: AffinityFold = field(default_factory=AffinityFold)
     like_authors: dict[int, int] = field(default_factory=dict)
     """Post → its author, as likes say."""
+    seen: dict[tuple[int, int], int] = field(default_factory=dict)
+    """(viewer, post) → time of the event that says last that they saw it."""
     counts: Counter[str] = field(default_factory=Counter)
     """Records by the name of their event."""
 
@@ -183,7 +185,9 @@ class Fold:
                 self._take_post(event)
             case Notified() | NoticeWithdrawn() | NotificationPreferencesChanged() | NotificationsSeen():
                 pass  # all there is to them is in ``told``
-            case PostSeen() | ProfileVisited() | Searched():
+            case PostSeen():
+                self.seen[event.viewer_id, event.post_id] = event.at
+            case ProfileVisited() | Searched():
                 pass  # of no view that is compared here
             case _ if self.engagement.take(event) or self.stories.take(event):
                 pass

@@ -9,13 +9,15 @@ from jobs.verify_differences import Differences, compare
 from jobs.verify_engagement import Comment
 from jobs.verify_fold import Fold
 from jobs.verify_notifications import notifications
-from jobs.verify_stories import stories, story_views
+from jobs.verify_stories import SOON_MS, stories, story_views
 from sinks.cassandra import Cassandra
+from sinks.generations import now_ms
 from sinks.scans import COLUMNS, media_list_of, media_of, scan_table
 from sinks.view_tables import TABLES
 
 Key = tuple[int, ...]
 Values = tuple[object, ...]
+_SEEN_MS = 30 * 86_400_000
 
 
 async def accounts(fold: Fold, cassandra: Cassandra, generation: int) -> Differences:
@@ -153,6 +155,20 @@ async def tagged_posts(fold: Fold, cassandra: Cassandra, generation: int) -> Dif
     return differences
 
 
+async def seen_posts(fold: Fold, cassandra: Cassandra, generation: int) -> Differences:
+    """What everybody saw lately; what is about to end may or may not be there any more."""
+    differences, horizon = Differences(), now_ms() + SOON_MS
+    expected: dict[Key, Values] = {key: (at, at + _SEEN_MS) for key, at in fold.seen.items() if at + _SEEN_MS > horizon}
+
+    async def rows() -> AsyncIterator[tuple[Key, Values]]:
+        async for row in scan_table(cassandra, "seen_posts", generation):
+            if row.expires_at > horizon:
+                yield (row.viewer_id, row.post_id), (row.seen_at, row.expires_at)
+
+    await compare(differences, "seen_posts", COLUMNS["seen_posts"], expected, rows())
+    return differences
+
+
 async def likes(fold: Fold, cassandra: Cassandra, generation: int) -> Differences:
     """Who likes what. The rows of deleted posts stay, and nobody is shown them."""
     differences = Differences()
@@ -216,6 +232,7 @@ TABLE_VIEWS: dict[str, Callable[[Fold, Cassandra, int], Awaitable[Differences]]]
     "user_posts": user_posts,
     "notifications": notifications,
     "tagged_posts": tagged_posts,
+    "seen_posts": seen_posts,
     "likes": likes,
     "comments": comments,
     "saves": saves,

@@ -20,6 +20,7 @@ from streams.posts import POSTS
 from streams.records import TopicPartition
 from streams.saves import SAVES
 from streams.search import SEARCH
+from streams.seen_posts import SEEN_POSTS
 from streams.stories import STORIES
 from streams.story_tray import STORY_TRAY
 from streams.story_views import STORY_VIEWS
@@ -32,7 +33,7 @@ Token = Mapping[TopicPartition, int]
 
 _VIEWS = (
     *(ACCOUNTS, FOLLOWS, POSTS, USER_POSTS, NOTIFICATIONS, LIKES, COMMENTS, SAVES, HOME_FEED, COUNTERS),
-    *(STORIES, STORY_VIEWS, STORY_TRAY, TRENDING, AFFINITY, TAGGED_POSTS),
+    *(STORIES, STORY_VIEWS, STORY_TRAY, TRENDING, AFFINITY, TAGGED_POSTS, SEEN_POSTS),
     SEARCH,
 )
 SOURCES = {view.name: frozenset(view.sources) for view in _VIEWS}

@@ -18,6 +18,7 @@ OWN: Mapping[str, tuple[str, str]] = {
     "followers": ("followers", "followee_id"),
     "likes": ("likes", "user_id"),
     "comments": ("comments", "user_id"),
+    "posts_seen": ("seen_posts", "viewer_id"),
     "saves": ("saves", "user_id"),
     "collections": ("collections", "owner_id"),
     "stories": ("user_stories", "author_id"),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import NamedTuple
 
-from sinks.cassandra import Cassandra, Row
+from sinks.cassandra import Cassandra, Row, in_chunks
 from sinks.view_tables import table_name
 
 
@@ -27,6 +28,10 @@ class SaveReader:
             f"SELECT post_id FROM {saves} "  # noqa: S608
             "WHERE user_id = ? AND post_id < ? AND collection_id = ? LIMIT ? ALLOW FILTERING"
         )
+        self._newest_of_each = (
+            f"SELECT user_id, post_id, collection_id FROM {saves} "  # noqa: S608
+            "WHERE user_id IN ? PER PARTITION LIMIT ?"
+        )
         self._one = f"SELECT saved_at FROM {saves} WHERE user_id = ? AND post_id = ? AND collection_id = 0"  # noqa: S608
         self._all = f"SELECT collection_id, name, made_at, deleted FROM {collections} WHERE owner_id = ?"  # noqa: S608
         self._collection = f"{self._all} AND collection_id = ?"
@@ -36,6 +41,15 @@ class SaveReader:
         first. Raises ``StoreAway``."""
         rows = await self._cassandra.execute(self._posts, (user_id, before, collection_id, limit))
         return [row.post_id for row in rows]
+
+    async def newest_of_each(self, user_ids: Collection[int], limit: int) -> dict[int, set[int]]:
+        """Posts among the ``limit`` newest rows of each of these people: post → who keeps it. For counting people, and
+        never for telling who they are. Raises ``StoreAway``."""
+        found: dict[int, set[int]] = {}
+        for row in await in_chunks(self._cassandra, self._newest_of_each, user_ids, limit):
+            if not row.collection_id:
+                found.setdefault(row.post_id, set()).add(row.user_id)
+        return found
 
     async def keeps(self, user_id: int, post_id: int) -> bool:
         """Whether this person keeps the post. Raises ``StoreAway``."""

@@ -58,6 +58,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "media": ("owner_id", "uploaded_at", "rendered", "code", "reason"),
     "user_posts": ("published", "deleted"),
     "tagged_posts": ("author_id",),
+    "seen_posts": ("seen_at", "expires_at"),
     "likes": ("liked_at",),
     "comments": ("user_id", "text", "commented_at", "mentions", "hashtags", "spam", "deleted"),
     "comment_places": ("post_id", "parent_id", "author_id", "user_id"),

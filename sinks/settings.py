@@ -82,6 +82,9 @@ class Settings(BaseSettings):
     """So long after somebody was erased, at most, the index is written anew, and nothing of their name or captions is
     left in its files. They are found no more at once."""
 
+    explore_cache_seconds: float = Field(default=300.0, gt=0)
+    """For so long does somebody's list of what to explore stay the same."""
+
     batch_events: int = 1000
     batch_wait_seconds: float = 0.05
     facts_batch_events: int = 50_000

@@ -40,6 +40,7 @@ TABLES = {
     "media": Table("posts", ("media_id",)),
     "user_posts": Table("user_posts", ("author_id", "post_id"), newest_first=True),
     "tagged_posts": Table("tagged_posts", ("name", "post_id"), newest_first=True),
+    "seen_posts": Table("seen_posts", ("viewer_id", "post_id"), expires=True),
     "likes": Table("likes", ("post_id", "user_id")),
     "comments": Table("comments", ("post_id", "parent_id", "comment_id")),
     "comment_places": Table("comments", ("comment_id",)),

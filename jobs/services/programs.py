@@ -10,7 +10,7 @@ from typing import Any
 AGENTS: Mapping[str, tuple[str, ...]] = {
     "views-0": (
         *("accounts", "follows", "posts", "user_posts", "notifications"),
-        *("stories", "story_views", "story_tray", "tagged_posts"),
+        *("stories", "story_views", "story_tray", "tagged_posts", "seen_posts"),
     ),
     "home_feed-0": ("home_feed",),
     "home_feed-1": ("home_feed",),

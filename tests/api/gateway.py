@@ -49,6 +49,7 @@ from streams.posts import POSTS
 from streams.records import Record, Span, Spans, TopicPartition
 from streams.saves import SAVES
 from streams.search import SEARCH
+from streams.seen_posts import SEEN_POSTS
 from streams.stories import STORIES
 from streams.story_tray import STORY_TRAY
 from streams.story_views import STORY_VIEWS
@@ -61,7 +62,7 @@ from tests.agents.workers import until
 VIEWS: tuple[View[Any], ...] = (
     *(ACCOUNTS, FOLLOWS, POSTS, USER_POSTS, NOTIFICATIONS),
     *(LIKES, COMMENTS, SAVES, HOME_FEED, COUNTERS),
-    *(STORIES, STORY_VIEWS, STORY_TRAY, TRENDING, AFFINITY, TAGGED_POSTS),
+    *(STORIES, STORY_VIEWS, STORY_TRAY, TRENDING, AFFINITY, TAGGED_POSTS, SEEN_POSTS),
     SEARCH,
 )
 PASSWORD = "correct horse battery"

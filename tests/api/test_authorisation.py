@@ -142,6 +142,7 @@ ROUTES: dict[str, str] = {
     "GET /api/v1/trending/posts/{post_id}/explain": "who opens her posts",
     "GET /api/v1/trending/hashtags/{hashtag}/explain": "who opens her posts",
     "GET /api/v1/trending/places/{place:path}/explain": "who opens her posts",
+    "GET /api/v1/explore": "an account",
     "GET /api/v1/hashtags/{hashtag}": "who opens her posts",
     "GET /api/v1/places/{place:path}": "who opens her posts",
     "GET /api/v1/live": "an account",

@@ -19,7 +19,7 @@ from tests.agents.workers import until, worker_processes
 from tests.services import empty_redis
 
 GROUPS = (
-    *("accounts", "follows", "posts", "user_posts", "tagged_posts", "notifications", "home_feed"),
+    *("accounts", "follows", "posts", "user_posts", "tagged_posts", "seen_posts", "notifications", "home_feed"),
     *("likes", "comments", "saves", "counters", "trending", "affinity", "media"),
     *("publisher", "notices", "saga", "erasure"),
 )

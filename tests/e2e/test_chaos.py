@@ -22,11 +22,11 @@ SLOTS = {
     "a": ("accounts", "follows", "posts", "user_posts", "notifications", "home_feed", "stories", "story_tray"),
     "b": (
         *("home_feed", "likes", "comments", "saves", "counters", "trending", "affinity"),
-        *("media", "publisher", "notices", "saga", "erasure", "tagged_posts", "search"),
+        *("media", "publisher", "notices", "saga", "erasure", "tagged_posts", "seen_posts", "search"),
     ),
     "c": (
         *("posts", "user_posts", "home_feed", "counters", "publisher", "notices", "saga", "erasure", "facts"),
-        *("story_views", "story_tray", "trending", "affinity", "tagged_posts", "search"),
+        *("story_views", "story_tray", "trending", "affinity", "tagged_posts", "seen_posts", "search"),
     ),
     "d": ("facts",),
 }
@@ -73,7 +73,7 @@ async def test_no_kill_leaves_a_trace(
         assert report.undecodable == 0
         views = {"accounts", "follows", "posts", "user_posts", "notifications", "home_feed"}
         views |= {"likes", "comments", "saves", "counters", "facts", "stories", "story_views", "story_tray"}
-        views |= {"trending", "affinity", "tagged_posts", "search"}
+        views |= {"trending", "affinity", "tagged_posts", "seen_posts", "search"}
         assert set(report.views) >= views
         assert all(found.checked > 0 for name, found in report.views.items()), report.to_json()
         assert all(worker.process.poll() is None for worker in running.values()), "only kills may end a worker"

@@ -10,11 +10,13 @@ import pytest
 from jobs.provision import provision
 from jobs.replay import replay, rollback
 from jobs.replay_report import Wishes
+from jobs.train_explore import run as train
 from jobs.verify import Report, verify
 from jobs.verify_log import LogReader
 from jobs.views import drop, status
 from sinks.cassandra import Cassandra
 from sinks.clickhouse import ClickHouse
+from sinks.co_engagement import co_engagement_folder, read
 from sinks.fact_migrations import migrate, show
 from sinks.facts import FactSink
 from sinks.producer import Producer
@@ -23,7 +25,7 @@ from sinks.topics import Topics
 from streams.facts import FACTS
 from streams.records import Record, Span
 from tests.jobs.replay_world import more
-from tests.jobs.test_verify import history
+from tests.jobs.test_verify import PEOPLE, POSTS_OF, history
 
 
 @pytest.fixture
@@ -70,6 +72,17 @@ async def test_facts_are_verified_built_anew_and_told_where_they_are_wrong(world
     found = await verified(world)
     assert found.differences == 0, list(found.lines(9))
     assert found.views["facts"].checked == found.views["facts"].notes["rows"] == found.events == len(history())
+
+    # What is learnt from them: others' posts that are still liked, and nothing that somebody knows already.
+    told = await asyncio.to_thread(train, world, days=20_000, dry_run=True)
+    assert (told["version"], read(co_engagement_folder(world))) == (None, None)
+    told = await asyncio.to_thread(train, world, days=20_000)
+    trained = read(co_engagement_folder(world))
+    assert trained is not None and trained.version == told["version"]
+    assert (told["rows"], told["people"]) == (4 * 3 * 6 - 3, 4)
+    assert set(trained.model.recommend(PEOPLE[0], 9)) == {POSTS_OF[one][2] for one in PEOPLE[1:]}
+    with pytest.raises(ValueError, match="nothing to learn"):
+        await asyncio.to_thread(train, world, days=1)
 
     async with Producer(world) as producer:
         await producer.produce_many(more(50, seed=1))

@@ -72,6 +72,7 @@ from streams.posts import POSTS
 from streams.records import Record, Span, TopicPartition
 from streams.saves import SAVES
 from streams.search import SEARCH
+from streams.seen_posts import SEEN_POSTS
 from streams.stories import STORIES
 from streams.story_tray import STORY_TRAY
 from streams.story_views import STORY_VIEWS
@@ -175,7 +176,7 @@ async def apply_all(settings: Settings, cassandra: Cassandra, client: redis.asyn
     in_redis[SEARCH.name] = SearchSink(settings, PersonKeys(cassandra), 1, ids)
     views: list[View[Any]] = [
         *(ACCOUNTS, FOLLOWS, POSTS, USER_POSTS, NOTIFICATIONS, LIKES, COMMENTS, SAVES, HOME_FEED, COUNTERS),
-        *(STORIES, STORY_VIEWS, STORY_TRAY, TRENDING, AFFINITY, TAGGED_POSTS),
+        *(STORIES, STORY_VIEWS, STORY_TRAY, TRENDING, AFFINITY, TAGGED_POSTS, SEEN_POSTS),
         SEARCH,
     ]
     for view in views:
@@ -433,6 +434,12 @@ async def without_a_tag(scene: Scene) -> str:
     return f"tagged_posts('l:Lyme', {post}) is missing"
 
 
+async def with_a_post_that_nobody_saw(scene: Scene) -> str:
+    cql = "INSERT INTO seen_posts_1 (viewer_id, post_id, expires_at) VALUES (1, 2, 9000000000000)"
+    await scene.cassandra.execute(cql)
+    return "seen_posts(1, 2) is there, and the log knows nothing of it"
+
+
 async def without_a_story(scene: Scene) -> str:
     (row, *_) = await scene.cassandra.execute("SELECT author_id, story_id FROM user_stories_1")
     cql = "DELETE FROM user_stories_1 WHERE author_id = ? AND story_id = ?"
@@ -536,6 +543,7 @@ PLANTS: list[tuple[str, Callable[[Scene], Awaitable[str]]]] = [
     ("counters", without_a_post_that_names_it),
     ("counters", with_a_post_that_names_it_no_more),
     ("tagged_posts", without_a_tag),
+    ("seen_posts", with_a_post_that_nobody_saw),
     ("trending", without_one_who_turned_to_it),
     ("trending", with_a_trend_that_is_not_listed),
     ("trending", with_another_score),
