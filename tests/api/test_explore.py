@@ -40,7 +40,7 @@ async def caught_up(gateway: Gateway) -> None:
 
 async def saw(gateway: Gateway, who: Person, post: str, author: Person) -> None:
     base: dict[str, Any] = {"event_id": MIN_ID, "at": int(time.time() * 1000), "actor_id": int(who.id)}
-    seen = {"viewer_id": int(who.id), "post_id": int(post), "author_id": int(author.id)}
+    seen: dict[str, Any] = {"viewer_id": int(who.id), "post_id": int(post), "author_id": int(author.id)}
     await gateway.say(PostSeen(**base, **seen, dwell_ms=1, surface="feed", rank=0))
 
 
