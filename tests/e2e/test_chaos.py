@@ -75,7 +75,9 @@ async def test_no_kill_leaves_a_trace(
         views |= {"likes", "comments", "saves", "counters", "facts", "stories", "story_views", "story_tray"}
         views |= {"trending", "affinity", "tagged_posts", "seen_posts", "search"}
         assert set(report.views) >= views
-        assert all(found.checked > 0 for name, found in report.views.items()), report.to_json()
+        # Hardly anybody erases themselves: in so small a world of this hour, nobody may have.
+        checked = {name: found.checked for name, found in report.views.items() if name != "erasure"}
+        assert all(checked.values()), checked
         assert all(worker.process.poll() is None for worker in running.values()), "only kills may end a worker"
         assert report.views["facts"].checked == report.views["facts"].notes["rows"] == report.events
         await forget(settings)
