@@ -122,6 +122,7 @@ def _counts(counts: Counter[str]) -> dict[str, int]:
         "username_changes": "UsernameChanged",
         "deactivations": "AccountDeactivated",
         "reactivations": "AccountReactivated",
+        "erasures": "AccountErased",
         "badge_changes": "BadgeChanged",
         "likes": "PostLiked",
         "unlikes": "PostUnliked",

@@ -14,6 +14,7 @@ from jobs.world import Reuse, Step, Upload, World
 from jobs.world_doings import doings
 from schemas.events import (
     AccountDeactivated,
+    AccountErased,
     AccountReactivated,
     BadgeChanged,
     CommentAdded,
@@ -158,6 +159,10 @@ class ApiSimulation:
                 self.counts["deactivations"] += 1
                 self.counts["reactivations"] += 1
             case AccountReactivated():
+                return
+            case AccountErased():
+                # The world's others go on with what was theirs; here nobody could act for them any more.
+                self.counts["erasures_left_out"] += 1
                 return
             case BadgeChanged():
                 self.counts["badges_left_to_moderators"] += 1

@@ -64,6 +64,8 @@ SHARES = {
     "profile": 0.008,
 }
 """Of the events, unless the number of posts is given; the other shares then share the rest."""
+ERASED_AT_MOST = 0.05
+"""Of a world's people; the more events, the more of them go."""
 _WORDS = "dawn harbour fern alley copper winter lantern tide meadow signal orchard glass ember north rain"
 
 
@@ -132,6 +134,8 @@ class World:
         ranks = list(range(1, graph.people + 1))
         self.random.shuffle(ranks)
         self._activity = list(accumulate(rank**-0.8 for rank in ranks))
+        self.erased: set[int] = set()
+        """Numbers of people who are gone for good, and do nothing any more."""
 
     def person_key(self, user_id: int) -> bytes:
         """The 32-byte key of a simulated person."""
@@ -175,8 +179,15 @@ class World:
         return " ".join(self.random.choices(_WORDS.split(), k=count))
 
     def someone(self) -> int:
-        """A person's number, active people more often."""
-        return bisect(self._activity, self.random.random() * self._activity[-1], hi=len(self._activity) - 1)
+        """The number of a person who is not erased, active people more often."""
+        while True:
+            number = bisect(self._activity, self.random.random() * self._activity[-1], hi=len(self._activity) - 1)
+            if number not in self.erased:
+                return number
+
+    def may_erase(self, number: int) -> bool:
+        """Whether this person may go: not those whose pictures others show, and few of all."""
+        return number >= len(self.photos) and len(self.erased) < len(self.people) * ERASED_AT_MOST
 
     def upload(self, owner: int, photo: Photo) -> Upload:
         """``owner``, a user id, uploads ``photo`` now."""

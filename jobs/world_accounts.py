@@ -1,4 +1,4 @@
-"""What the people of a simulated world do with their own accounts: profiles, usernames, going away and coming back."""
+"""What the people of a simulated world do with their own accounts: profiles, names, going away, maybe for good."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 from jobs.world import World
 from schemas.events import (
     AccountDeactivated,
+    AccountErased,
     AccountReactivated,
     BadgeChanged,
     Event,
@@ -15,8 +16,9 @@ from schemas.events import (
     UsernameChanged,
 )
 
-RENAMED, AWAY, BADGE, ROLE = 0.15, 0.25, 0.30, 0.33
-"""Up to where a random number means a new username, going away, a badge, a role; above, it is a new profile."""
+RENAMED, AWAY, BADGE, ROLE, ERASED = 0.15, 0.25, 0.30, 0.33, 0.35
+"""Up to where a random number means a new username, going away, a badge, a role, an erasure; above, it is a new
+profile."""
 
 
 class Accounts:
@@ -30,9 +32,9 @@ class Accounts:
         self._verified: set[int] = set()
         self._moderators: set[int] = set()
 
-    def change(self, user: int) -> Event:
-        """One thing that ``user`` does. Who is away comes back."""
-        world, kind = self._world, self._world.random.random()
+    def change(self, number: int) -> Event:
+        """One thing that the person of this number does. Who is away comes back."""
+        world, user, kind = self._world, self._world.people[number], self._world.random.random()
         by: dict[str, Any] = {"event_id": world.ids.next(), "at": world.ids.at, "actor_id": user, "user_id": user}
         if user in self._away:
             self._away.discard(user)
@@ -55,6 +57,9 @@ class Accounts:
         if kind < ROLE:
             self._moderators ^= {user}
             return RoleChanged(**by, role="moderator" if user in self._moderators else "person")
+        if kind < ERASED and world.may_erase(number):
+            world.erased.add(number)
+            return AccountErased(**by)
         return self.profile(user)
 
     def profile(self, user: int) -> ProfileChanged:

@@ -82,7 +82,7 @@ class Doings:
             case "delete":
                 yield self._delete()
             case "profile":
-                yield self.accounts.change(self.world.people[self.world.someone()])
+                yield self.accounts.change(self.world.someone())
             case "seen" | "visit" | "search" | "notices" | "preference":
                 user = self.world.people[self.world.someone()]
                 yield self.activity.event(kind, user, self.alive) or self._profile()

@@ -110,12 +110,17 @@ class FactTable:
         )
 
     def views(self, generation: int) -> Iterator[tuple[str, str]]:
-        """(name, SELECT) of what analysts read: the topic's, and one for each of its events."""
+        """(name, SELECT) of what analysts read: the topic's, and one for each of its events. Without what the erased
+        did, and what was done with what was theirs."""
         table, meta = self.name(generation), ", ".join(("_topic", *(column.name for column in META)))
-        yield self.topic, f"SELECT * FROM {table}"  # noqa: S608 (names of ours)
+        shown = " AND ".join(
+            f"{person} NOT IN (SELECT user_id FROM accounts_{generation} WHERE _event = 'AccountErased')"  # noqa: S608
+            for person in dict.fromkeys(("actor_id", OWNERS.get(self.topic, "actor_id")))
+        )
+        yield self.topic, f"SELECT * FROM {table} WHERE {shown}"  # noqa: S608 (names of ours)
         for event, getters in self.getters.items():
             own = ", ".join(column.name for column in self.columns if column.name in getters)
-            yield view_name(event), f"SELECT {meta}, {own} FROM {table} WHERE _event = '{event}'"  # noqa: S608
+            yield view_name(event), f"SELECT {meta}, {own} FROM {table} WHERE _event = '{event}' AND {shown}"  # noqa: S608
 
 
 def view_name(event: str) -> str:

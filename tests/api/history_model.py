@@ -39,6 +39,7 @@ class Model:
         self.people = people
         self.private: set[str] = set()
         self.away: set[str] = set()
+        self.erased: set[str] = set()
         self.follows: set[Two] = set()
         self.asks: set[Two] = set()
         self.blocks: set[Two] = set()
@@ -70,7 +71,7 @@ class Model:
 
     def hidden(self, a: Viewer, b: str) -> bool:
         """Whether ``a`` is to find no trace of ``b``."""
-        return a != b and (b in self.away or bool({(a, b), (b, a)} & self.blocks))
+        return a != b and (b in self.away | self.erased or bool({(a, b), (b, a)} & self.blocks))
 
     def open(self, a: Viewer, b: str) -> bool:
         """Whether ``a`` sees what ``b`` posts."""
@@ -163,6 +164,23 @@ class Model:
         if not private:
             for follower, _ in sorted(two for two in self.asks if two[1] == a):
                 self._approve(follower, a)
+
+    def erase(self, a: str, newcomer: str) -> None:
+        """``a`` is gone, with all they did and all that was done to them; somebody new is there."""
+        self.people[self.people.index(a)] = newcomer
+        self.erased.add(a)
+        for b in {one for two in self.follows | self.asks if a in two for one in two} - {a}:
+            self._end(a, b)
+            self._end(b, a)
+        for post in [post for liker, post in self.likes if liker == a and post in self.posts]:
+            self._unlike(a, post)
+        for pairs in (self.blocks, self.mutes):
+            pairs -= {two for two in pairs if a in two}
+        for of_posts in (self.likes, self.shares, self.saves):
+            of_posts -= {one for one in of_posts if one[0] == a}
+        self.comments = {one: said for one, said in self.comments.items() if said.by != a}
+        self.posts = {post: author for post, author in self.posts.items() if author != a}
+        self.collections = {one: owner for one, owner in self.collections.items() if owner != a}
 
     # -- deeds on posts -----------------------------------------------------------------------------------------------
 

@@ -12,8 +12,10 @@ from typing import Any
 
 from schemas.events import PostPublished, PostSubmitted, RenderedMedia, Rendition, Source
 from sinks.emitter import MemoryCommits
+from sinks.erasure import ErasureSink, Leftovers
 from sinks.object_store import rendition_key
 from sinks.saga import SagaSink
+from streams.erasure import ERASURE
 from streams.records import Span
 from streams.saga import SAGA
 from tests.api.gateway import PASSWORD, Gateway, Person
@@ -50,7 +52,7 @@ TO_COMMENTS = {
 SHARES = {
     **{"person follow": 12, "person approve": 5, "person unblock": 4, "person block": 2, "privacy": 3},
     **{"post like": 10, "post save": 4, "comment": 14, "comment delete": 4, "publish": 2},
-    **{"collect": 4, "collection": 1, "go": 1, "come back": 2, "see": 2, "silence": 1},
+    **{"collect": 4, "collection": 1, "go": 1, "come back": 2, "erase": 1, "see": 2, "silence": 1},
 }
 """How often each thing is done; what is not here, once."""
 FEWEST_POSTS, LOOKED_AT = 6, 12
@@ -66,6 +68,8 @@ class World:
         self.ids = {person.username: person.id for person in people}
         self.model = Model([person.id for person in people])
         self.saga = SagaSink(MemoryInMemory(), gateway.listener, MemoryCommits())
+        leftovers = Leftovers(gateway.stores.cassandra, gateway.stores.sessions)
+        self.erasure = ErasureSink(gateway.stores.cassandra, leftovers, gateway.stores.objects, MemoryCommits())
         self._settled = len(gateway.listener.records)
         self.done: list[str] = []
         self.ranked = 0
@@ -77,6 +81,7 @@ class World:
         deeds = [*(f"person {what}" for what in TO_PEOPLE), *(f"post {what}" for what in TO_POSTS)]
         deeds += [f"comment {what}" for what in TO_COMMENTS]
         deeds += ["privacy", "comment", "publish", "collect", "collection", "drop", "go", "come back", "see", "silence"]
+        deeds.append("erase")
         self._deeds, self._weights = deeds, [SHARES.get(deed, 1) for deed in deeds]
 
     async def settle(self) -> None:
@@ -84,8 +89,10 @@ class World:
         records = self.gateway.listener.records
         while self._settled < len(records):
             some, self._settled = records[self._settled :], len(records)
-            some = sorted((one for one in some if one.tp.topic in SAGA.sources), key=lambda one: (one.tp, one.offset))
-            await self.saga.apply(SAGA.project(some), {one.tp: Span(-1, one.offset) for one in some})
+            said = sorted((one for one in some if one.tp.topic in SAGA.sources), key=lambda one: (one.tp, one.offset))
+            await self.saga.apply(SAGA.project(said), {one.tp: Span(-1, one.offset) for one in said})
+            gone = [one for one in said if one.tp.topic in ERASURE.sources]
+            await self.erasure.apply(ERASURE.project(gone), {one.tp: Span(-1, one.offset) for one in gone})
         await self.gateway.catch_up()
 
     async def call(self, method: str, path: str, person: Viewer, body: Any = None) -> Any:
@@ -222,6 +229,17 @@ class World:
             self.people[b] = person._replace(headers=headers)
             self.model.away.discard(b)
             self.done.append(f"{b} comes back")
+
+    async def _erase(self, a: str) -> None:
+        """Gone for good: somebody new comes in their place."""
+        await self._do(("DELETE", "/me"), a, a, 202, "erases themselves", {"password": PASSWORD})
+        newcomer = await self.gateway.person("Newcomer")
+        self.people[newcomer.id] = newcomer
+        self.ids[newcomer.username] = newcomer.id
+        before = {*self.model.posts, *self.model.comments}
+        self.model.erase(a, newcomer.id)
+        self.gone = [*self.gone[-5:], *sorted(before - {*self.model.posts, *self.model.comments})[-3:]]
+        self.media.pop(a, None)
 
     async def _see(self, a: str) -> None:
         position = (await self.call("GET", "/notifications", a)).json()["position"]

@@ -30,7 +30,7 @@ def test_a_rehearsal_says_what_would_be_done_and_repeats_itself(tmp_path: Path) 
         *("follow_requests", "follow_rejections", "followers_removed", "privacy_changes"),
         *("blocks", "unblocks", "mutes", "unmutes", "collections", "collection_renames", "collection_deletes"),
         *("views", "profile_visits", "searches", "notifications_seen", "preference_changes", "role_changes"),
-        *("username_changes", "deactivations", "reactivations", "badge_changes"),
+        *("username_changes", "deactivations", "reactivations", "badge_changes", "erasures"),
         *("stories", "story_views", "story_reactions", "story_reactions_withdrawn", "story_deletes", "highlights"),
         *("highlight_renames", "highlight_deletes", "stories_highlighted", "stories_unhighlighted"),
     )

@@ -1,0 +1,282 @@
+"""People are erased, and nobody finds a byte of what they wrote or showed: in no view, table, index, folder or log.
+
+5 of 60 in the suite. More:
+
+    pytest tests/e2e -k erasure --people 10000    # a hundredth of them is erased, and every view is replayed
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+from collections.abc import Iterable
+from typing import Any
+
+import httpx
+import msgspec
+import numpy as np
+import pytest
+from confluent_kafka import Consumer
+from confluent_kafka import TopicPartition as KafkaPartition
+
+from api.app import create_app
+from jobs.accounts import erase, erased
+from jobs.provision import provision
+from jobs.replay import replay
+from jobs.replay_report import Wishes as ReplayWishes
+from jobs.simulate import Wishes, simulate
+from jobs.verify import SOURCES, verify
+from jobs.world import Plan
+from schemas.codec import decode
+from schemas.events import Event, Followed
+from sinks.cassandra import Cassandra
+from sinks.clickhouse import ClickHouse
+from sinks.object_store import ObjectStore
+from sinks.person_keys import PersonKeys
+from sinks.redis import connect
+from sinks.sealing import Unreadable, unseal
+from sinks.settings import Settings
+from sinks.topics import Topics
+from tests.agents.workers import worker_processes
+from tests.e2e.conftest import GROUPS, SLOW, URL, Person, Product, forget, settings_of_a_world
+from tests.e2e.test_photo_to_feed import snapshot
+from tests.services import empty_redis
+
+SHORT = 60
+"""People in the suite."""
+REPLAYED = ("accounts", "posts")
+"""Views that are replayed in the suite."""
+WORDS = "Hortensia in the rain"
+PASSED_OVER = ("replay_poison", "view_leases")
+
+
+async def test_nobody_finds_a_byte_of_the_erased(
+    kafka_bootstrap: str,
+    redis_url: str,
+    cassandra_hosts: str,
+    clickhouse_url: str,
+    tmp_path_factory: pytest.TempPathFactory,
+    pytestconfig: pytest.Config,
+) -> None:
+    people = pytestconfig.getoption("people") or SHORT
+    home = tmp_path_factory.mktemp("home")
+    with empty_redis(redis_url) as own_redis_url, worker_processes(home) as workers:
+        limits = {"feed_cap": 50, "consistency_wait_seconds": 20, "clickhouse_url": clickhouse_url}
+        settings = settings_of_a_world(kafka_bootstrap, own_redis_url, cassandra_hosts, home, **limits)
+        await asyncio.to_thread(provision, settings)
+        worker = workers.start(settings, *GROUPS, "stories", "story_views", "story_tray", "facts")
+        await worker.says("metrics on port", seconds=SLOW)
+        await _erased_without_a_trace(settings, people)
+        assert worker.process.poll() is None
+        worker.process.terminate()
+        assert await worker.ends() == 0
+        await forget(settings)
+
+
+async def _erased_without_a_trace(settings: Settings, people: int) -> None:
+    plan = Plan(seed=3, events=600 + 4 * people, whole_way=5)
+    await asyncio.to_thread(simulate, settings, Wishes(plan, people=people, templates=3), quiet=True)
+    app = create_app(settings)
+    async with app.router.lifespan_context(app):
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url=URL) as client:
+            gone, files = await _live(Product(settings, client))
+            await _check(settings, people, gone, files)
+            # The name is free, and whoever takes it is somebody else.
+            who = {"username": gone.username, "password": "correct horse battery", "name": "Second"}
+            answer = await client.post("/api/v1/accounts", json=who)
+            assert answer.status_code == 201 and answer.json()["id"] != gone.id, answer.text
+
+
+async def _check(settings: Settings, people: int, gone: Person, files: list[bytes]) -> None:
+    count = max(5, people // 100)
+    before = await asyncio.to_thread(_log, settings)
+    registered = [one.actor_id for one in before if type(one).__name__ == "AccountRegistered"]
+    already = set(await asyncio.to_thread(erased, settings))
+    # Not the first of the simulation, whose pictures all others show.
+    chosen = [int(gone.id), *(user for user in registered[10:] if user not in already and str(user) != gone.id)][:count]
+    texts, sealed = await _said(settings, before, set(chosen))
+    assert WORDS.encode() in texts and len(texts) > count and len(sealed) > len(texts)
+    assert await _found(settings, [*texts, *sealed, *files]), "they are there before"
+    await asyncio.to_thread(erase, settings, [gone.username, *map(str, chosen[1:])])
+    report = await asyncio.to_thread(verify, settings, quiet=True)
+    assert report.differences == 0, list(report.lines(20))
+    assert report.views["erasure"].checked == count + len(already)
+    assert await _found(settings, [*texts, *sealed, *files]) == []
+    for view in SOURCES if people > SHORT else REPLAYED:
+        replayed = await asyncio.to_thread(replay, settings, view, ReplayWishes(), quiet=True)
+        assert (replayed.differences, replayed.well) == (0, True), replayed.to_json()
+    assert await _found(settings, [*texts, *sealed, *files]) == []
+    # The log stays as it is, and nobody can read it.
+    after = await asyncio.to_thread(_log, settings)
+    assert after[: len(before)] != [] and await _said(settings, after, set(chosen)) == (set(), sealed)
+    print(f"erased {count} of {people}; {len(texts)} texts, {len(sealed)} sealed, {len(after)} events")
+
+
+async def _live(product: Product) -> tuple[Person, list[bytes]]:
+    """Somebody who is there with all that a person has, and their files' bytes."""
+    gone, other = await product.register("gone", "Hortensia"), await product.register("other", "Other")
+    photo = snapshot(201)
+    theirs = await other.post(snapshot(202), "theirs")
+    mine = await gone.post(photo, WORDS)
+    await other.follow(gone)
+    await gone.follow(other)
+    await gone.ask("PATCH", "/api/v1/me", json={"name": "Hortensia", "bio": "I paint hydrangeas"})
+    await other.sees(mine)
+    await gone.sees(theirs)
+    await gone.ask("POST", f"/api/v1/posts/{theirs}/comments", json={"text": "hydrangeas everywhere"})
+    await gone.ask("POST", f"/api/v1/posts/{theirs}/like")
+    await gone.ask("POST", "/api/v1/me/collections", json={"name": "petals of mine"})
+    await gone.ask("POST", "/api/v1/stories", json={"media_id": await gone.upload(snapshot(203))})
+    return gone, [photo]
+
+
+# -- what there is ----------------------------------------------------------------------------------------------------
+
+
+def _log(settings: Settings) -> list[Event]:
+    """Every event, partition by partition."""
+    return [decode(body) for body in _records(settings)]
+
+
+def _records(settings: Settings) -> list[bytes]:
+    ends = {tp: end for tp, end in Topics(settings).ends().items() if end >= 0}
+    consumer = Consumer(
+        {
+            "bootstrap.servers": settings.kafka_bootstrap,
+            "group.id": settings.topic("look"),
+            "enable.partition.eof": True,
+        }
+    )
+    found: list[bytes] = []
+    for tp, end in sorted(ends.items()):
+        consumer.assign([KafkaPartition(settings.topic(tp.topic), tp.partition, 0)])
+        at = -1
+        while at < end:
+            for message in consumer.consume(1000, timeout=0.5):
+                if message.error() is None:
+                    at = message.offset() or 0
+                    found.append(message.value() or b"")
+                else:
+                    at = end  # what is last may be a transaction's marker
+    consumer.close()
+    return found
+
+
+async def _said(settings: Settings, events: Iterable[Event], people: set[int]) -> tuple[set[bytes], set[bytes]]:
+    """What these people wrote and nobody else did, as far as it can be opened; and all that is sealed of theirs."""
+    texts: set[bytes] = set()
+    others: set[bytes] = set()
+    sealed: set[bytes] = set()
+    async with await Cassandra.connect(settings) as cassandra:
+        keys = PersonKeys(cassandra)
+        for event in events:
+            own = event.actor_id in people
+            for value in _bytes_in(msgspec.structs.astuple(event)):
+                if own:
+                    sealed.add(value)
+                key = (await keys.get_many([event.actor_id])).get(event.actor_id)
+                if key is not None:
+                    try:
+                        (texts if own else others).add(unseal(key, event.actor_id, value).encode())
+                    except Unreadable:
+                        assert not isinstance(event, Followed)
+    return {text for text in texts - others if len(text) > 5}, {one for one in sealed if one}
+
+
+def _bytes_in(value: Any) -> Iterable[bytes]:
+    if isinstance(value, bytes):
+        yield value
+    elif isinstance(value, msgspec.Struct):
+        yield from _bytes_in(msgspec.structs.astuple(value))
+    elif isinstance(value, tuple | list):
+        for one in value:
+            yield from _bytes_in(one)
+
+
+# -- looking for it ---------------------------------------------------------------------------------------------------
+
+
+class _Needles:
+    """Finds any of many strings in long texts: by their first eight bytes, all at once."""
+
+    def __init__(self, needles: Iterable[bytes]) -> None:
+        self._by_head: dict[int, list[bytes]] = {}
+        self._short: list[bytes] = []
+        # Sealed bytes also stand in JSON.
+        for needle in {form for one in needles for form in (one, base64.b64encode(one))}:
+            if len(needle) < 8:
+                self._short.append(needle)
+            else:
+                self._by_head.setdefault(int.from_bytes(needle[:8], "little"), []).append(needle)
+        self._heads = np.array(sorted(self._by_head), dtype=np.uint64)
+        self._whole = {hashlib.sha256(needle).digest() for needle in needles}
+
+    def within(self, text: bytes) -> set[bytes]:
+        found = {one for one in self._short if one in text}
+        for shift in range(8):
+            words = np.frombuffer(text, np.uint64, max(len(text) - shift, 0) // 8, shift) if len(text) > 16 else ()
+            for head in np.unique(np.asarray(words)[np.isin(words, self._heads)]):
+                found.update(one for one in self._by_head[int(head)] if one in text)
+        return found
+
+    def equals(self, text: bytes) -> bool:
+        return hashlib.sha256(text).digest() in self._whole
+
+
+async def _found(settings: Settings, wanted: Iterable[bytes]) -> list[str]:
+    """Where any of it stands: tables and rows, keys of Redis, files."""
+    needles = _Needles(wanted)
+    found = [*await _in_cassandra(settings, needles), *await _in_redis(settings, needles)]
+    found += await _in_clickhouse(settings, needles)
+    objects = ObjectStore.of(settings)
+    found += [key async for key in objects.list_keys() if needles.equals(await objects.get(key))]
+    return found
+
+
+async def _in_cassandra(settings: Settings, needles: _Needles) -> list[str]:
+    found: list[str] = []
+    async with await Cassandra.connect(settings) as cassandra:
+        rows = await cassandra.execute(
+            "SELECT table_name FROM system_schema.tables WHERE keyspace_name = ?", (cassandra.keyspace,)
+        )
+        for name in sorted({row.table_name for row in rows} - set(PASSED_OVER)):
+            text = bytearray()
+            async for page in cassandra.pages(f"SELECT * FROM {name}"):  # noqa: S608 (names of ours)
+                for row in page:
+                    text += b"\x00".join(_as_bytes(value) for value in row) + b"\x01"
+            found += [f"{name}: {needle[:40]!r}" for needle in needles.within(bytes(text))]
+    return found
+
+
+def _as_bytes(value: Any) -> bytes:
+    return bytes(value) if isinstance(value, bytes | bytearray) else str(value).encode()
+
+
+async def _in_redis(settings: Settings, needles: _Needles) -> list[str]:
+    redis = connect(settings.redis_url)
+    text = bytearray()
+    read: dict[Any, Any] = {
+        b"string": redis.get,
+        b"list": lambda key: redis.lrange(key, 0, -1),
+        b"set": redis.smembers,
+        b"hash": redis.hgetall,
+        b"zset": lambda key: redis.zrange(key, 0, -1),
+    }
+    async for key in redis.scan_iter(count=1000):
+        text += key + str(await read[await redis.type(key)](key)).encode() + b"\x01"
+    await redis.aclose()
+    return [f"Redis: {needle[:40]!r}" for needle in needles.within(bytes(text))]
+
+
+async def _in_clickhouse(settings: Settings, needles: _Needles) -> list[str]:
+    found: list[str] = []
+    async with await ClickHouse.connect(settings) as clickhouse:
+        tables = await clickhouse.query(
+            "SELECT name FROM system.tables WHERE database = {database:String}", {"database": clickhouse.database}
+        )
+        for (name,) in tables:
+            text = str(await clickhouse.query(f"SELECT * FROM {name}")).encode()  # noqa: S608 (names of ours)
+            found += [f"ClickHouse {name}: {needle[:40]!r}" for needle in needles.within(text)]
+    return found
