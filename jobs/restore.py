@@ -35,10 +35,12 @@ from sinks.generations import FIRST
 from sinks.producer import failure
 from sinks.publishing import PublishingMemory
 from sinks.registry import adopt_ids
+from sinks.rendition_uses import RenditionUses
 from sinks.saga import MEMORY, SagaMemory, settle
 from sinks.settings import Settings
 from sinks.tables import TableSink
 from sinks.topics import Topics
+from streams.erasure import ERASURE, Shown
 from streams.publishing import PUBLISHER
 from streams.records import Record, Span, TopicPartition
 from streams.saga import SAGA
@@ -170,6 +172,19 @@ class _Restore:
                 await TableSink(cassandra, PUBLISHER.name, FIRST, ids).apply((), spans)
 
             await self._remember_saga(cassandra, ids)
+            await self._remember_renditions(cassandra)
+
+    async def _remember_renditions(self, cassandra: Cassandra) -> None:
+        """Who has which, of the whole backup: the agent that erases goes through it partition by partition, and must
+        not take a picture for nobody's whose other file it has not come to."""
+        uses = RenditionUses(cassandra)
+        task = self._progress.add_task("renditions", total=None)
+        ends = {tp: end - 1 for tp, end in self._manifest.positions().items() if tp.topic == "media"}
+        records = self._records(ends)
+        while some := list(islice(records, _AT_ONCE)):
+            shown = [write for write in ERASURE.project(some) if isinstance(write, Shown)]
+            await uses.add((one.media_id, one.keys) for one in shown)
+            self._progress.advance(task, len(some))
 
     async def _remember_saga(self, cassandra: Cassandra, ids: dict[str, str]) -> None:
         """As the publisher's memory: without it the saga would say again what the log holds already."""
@@ -206,6 +221,8 @@ class _Restore:
         """The emitters go on where they were: what is in the log already, they do not say again."""
         settings = self._settings
         for group in self._last.commits:
+            if group == ERASURE.name:
+                continue  # whatever the keys were, every erasure in the log is done again
             consumer = Consumer(
                 {
                     "bootstrap.servers": settings.kafka_bootstrap,

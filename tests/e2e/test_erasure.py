@@ -62,10 +62,11 @@ async def test_nobody_finds_a_byte_of_the_erased(
     people = pytestconfig.getoption("people") or SHORT
     home = tmp_path_factory.mktemp("home")
     with empty_redis(redis_url) as own_redis_url, worker_processes(home) as workers:
-        limits = {"feed_cap": 50, "consistency_wait_seconds": 20, "clickhouse_url": clickhouse_url}
+        limits: dict[str, Any] = {"feed_cap": 50, "consistency_wait_seconds": 20, "search_purge_seconds": 0}
+        limits |= {"clickhouse_url": clickhouse_url}
         settings = settings_of_a_world(kafka_bootstrap, own_redis_url, cassandra_hosts, home, **limits)
         await asyncio.to_thread(provision, settings)
-        worker = workers.start(settings, *GROUPS, "stories", "story_views", "story_tray", "facts")
+        worker = workers.start(settings, *GROUPS, "stories", "story_views", "story_tray", "facts", "search")
         await worker.says("metrics on port", seconds=SLOW)
         await _erased_without_a_trace(settings, people)
         assert worker.process.poll() is None
@@ -204,8 +205,8 @@ class _Needles:
     def __init__(self, needles: Iterable[bytes]) -> None:
         self._by_head: dict[int, list[bytes]] = {}
         self._short: list[bytes] = []
-        # Sealed bytes also stand in JSON.
-        for needle in {form for one in needles for form in (one, base64.b64encode(one))}:
+        # Sealed bytes also stand in JSON, and words in an index without capitals.
+        for needle in {form for one in needles for form in (one, one.lower(), base64.b64encode(one))}:
             if len(needle) < 8:
                 self._short.append(needle)
             else:
@@ -232,6 +233,9 @@ async def _found(settings: Settings, wanted: Iterable[bytes]) -> list[str]:
     found += await _in_clickhouse(settings, needles)
     objects = ObjectStore.of(settings)
     found += [key async for key in objects.list_keys() if needles.equals(await objects.get(key))]
+    for path in await asyncio.to_thread(lambda: sorted((settings.shutterlog_home / "data" / "search").rglob("*"))):
+        if path.is_file():
+            found += [f"{path.name}: {one[:40]!r}" for one in needles.within(path.read_bytes())]
     return found
 
 
@@ -265,7 +269,9 @@ async def _in_redis(settings: Settings, needles: _Needles) -> list[str]:
         b"zset": lambda key: redis.zrange(key, 0, -1),
     }
     async for key in redis.scan_iter(count=1000):
-        text += key + str(await read[await redis.type(key)](key)).encode() + b"\x01"
+        kind = await redis.type(key)
+        if kind != b"none":  # it went meanwhile
+            text += key + str(await read[kind](key)).encode() + b"\x01"
     await redis.aclose()
     return [f"Redis: {needle[:40]!r}" for needle in needles.within(bytes(text))]
 

@@ -90,6 +90,7 @@ def commit_all(settings: Settings) -> dict[TopicPartition, int]:
     commit(settings, "media", {tp: end for tp, end in ends.items() if tp.topic == "media"})
     commit(settings, "publisher", ends)
     commit(settings, "saga", {tp: end for tp, end in all_ends.items() if tp.topic in SAGA.sources})
+    commit(settings, "erasure", {tp: end for tp, end in all_ends.items() if tp.topic in ("accounts", "media")})
     return ends
 
 

@@ -102,6 +102,10 @@ async def test_everything_comes_back_where_it_was(worlds: Worlds) -> None:
         assert set(await PublishingMemory(cassandra).outcomes(ready)) == set(ready)
         removed = [event.post_id for event in history() if isinstance(event, PostDeleted)]
         assert await PublishingMemory(cassandra).removed(removed) == set(removed)
+        # Every erasure in the log is done again, and takes no picture that another file still has.
+        of_erasure = committed(worlds.new, "erasure", ("accounts", "media"))
+        assert of_erasure and set(of_erasure.values()) == {-1}
+        assert {row.media_id for row in await cassandra.execute("SELECT media_id FROM rendition_keys")} == set(ready)
     # From now on the broker stamps again.
     async with Producer(worlds.new) as producer:
         ((tp, offset),) = [await producer.produce(history()[0])]
