@@ -1,6 +1,7 @@
 """``shutterlog bench freshness``: from PostPublished produced to visible in feeds, at half of the agent's top rate.
 
-The top rate is measured first, over a prefilled topic. Then posts are produced at half of it, and of some of them one
+The top rate is measured first, over a prefilled topic, once feeds are full, as those of any grown world are: each push
+into a full feed costs more than one into a young one, and the samples are taken of the same feeds. Then posts are produced at half of it, and of some of them one
 follower's feed is read, over and over, as the API reads it, until the post is there. The yardstick is a consumer that
 does nothing with the same posts: how long Kafka alone takes.
 """
@@ -16,7 +17,6 @@ import numpy as np
 from confluent_kafka import Consumer
 from confluent_kafka import TopicPartition as KafkaPartition
 
-from jobs.bench_pipeline import agent_rate
 from jobs.bench_scene import AgentAway, Scene, opened
 from schemas.codec import decode
 from schemas.events import PostPublished
@@ -25,7 +25,8 @@ from sinks.producer import Producer
 from sinks.settings import Settings
 from sinks.topics import Topics
 
-TOP_EVENTS = 20_000
+FILLING_EVENTS, TOP_EVENTS = 65_000, 20_000
+"""So many that everybody's feed, in the mean, has come to its cap; and those of the top rate after them."""
 _TICK_SECONDS = 0.02
 _LOOKED_FOR_EACH_TICK = 1
 _WARM_UP = 200
@@ -44,12 +45,12 @@ def run(samples: int = 3, seconds: float = 8.0) -> dict[str, object]:
 async def _run(samples: int, seconds: float) -> dict[str, Any]:
     async with opened(Settings()) as scene:
         await scene.follow()
-        await scene.publish(TOP_EVENTS)
-        top = await agent_rate(scene, TOP_EVENTS)
+        await scene.publish(FILLING_EVENTS + TOP_EVENTS)
+        top = await _top_rate(scene)
         feeds: list[float] = []
         trips: list[float] = []
         each: list[float] = []
-        start = TOP_EVENTS
+        start = FILLING_EVENTS + TOP_EVENTS
         async with scene.agent() as agent:
             # Not measured: the worker comes up and asks its sinks for their fences, at a low rate; then broker and
             # stores that have just started come to their speed (a first sample on them took 3 to 4 s instead of 0.5).
@@ -81,6 +82,20 @@ async def _run(samples: int, seconds: float) -> dict[str, Any]:
         "events_per_second": round(top / 2),
         "top_events_per_second": round(top),
     }
+
+
+async def _top_rate(scene: Scene) -> float:
+    """Events/s of the agent over the last of the prefilled posts, into full feeds."""
+    async with scene.agent() as agent:
+        begun, began, done = 0, 0.0, 0
+        while done < FILLING_EVENTS + TOP_EVENTS:
+            now = await scene.applied()
+            agent.check(now > done)
+            done = now
+            if not begun and done >= FILLING_EVENTS:
+                begun, began = done, time.perf_counter()
+            await asyncio.sleep(_TICK_SECONDS)
+        return (done - begun) / (time.perf_counter() - began)
 
 
 async def _sample(scene: Scene, start: int, count: int, rate: float) -> tuple[list[float], list[float]]:

@@ -74,9 +74,9 @@ async def test_head_is_a_get_without_a_body(gateway: Gateway) -> None:
 
 async def test_options_says_what_is_possible(gateway: Gateway) -> None:
     answer = await gateway.client.options("/api/v1/me")
-    assert (answer.status_code, answer.headers["allow"]) == (204, "GET, PATCH, HEAD, OPTIONS")
-    refused = await gateway.client.delete("/api/v1/me")
-    assert (refused.status_code, refused.headers["allow"]) == (405, "GET, PATCH, HEAD, OPTIONS")
+    assert (answer.status_code, answer.headers["allow"]) == (204, "GET, PATCH, DELETE, HEAD, OPTIONS")
+    refused = await gateway.client.put("/api/v1/me")
+    assert (refused.status_code, refused.headers["allow"]) == (405, "GET, PATCH, DELETE, HEAD, OPTIONS")
     # No page of another origin is let in.
     preflight = {"Origin": "https://elsewhere.example", "Access-Control-Request-Method": "PATCH"}
     answer = await gateway.client.options("/api/v1/me", headers=preflight)
