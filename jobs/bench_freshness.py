@@ -1,9 +1,9 @@
 """``shutterlog bench freshness``: from PostPublished produced to visible in feeds, at half of the agent's top rate.
 
 The top rate is measured first, over a prefilled topic, once feeds are full, as those of any grown world are: each push
-into a full feed costs more than one into a young one, and the samples are taken of the same feeds. Then posts are produced at half of it, and of some of them one
-follower's feed is read, over and over, as the API reads it, until the post is there. The yardstick is a consumer that
-does nothing with the same posts: how long Kafka alone takes.
+into a full feed costs more than one into a young one, and the samples are taken of the same feeds. Then posts are
+produced at half of it, and of some of them one follower's feed is read, over and over, as the API reads it, until the
+post is there. The yardstick is a consumer that does nothing with the same posts: how long Kafka alone takes.
 """
 
 from __future__ import annotations
