@@ -49,7 +49,7 @@ class Trained(NamedTuple):
 
 def co_engagement_folder(settings: Settings) -> Path:
     """Where the models of these settings are."""
-    return settings.shutterlog_home / "models" / f"{settings.topic_prefix}co_engagement"
+    return settings.models_folder / f"{settings.topic_prefix}co_engagement"
 
 
 def write(folder: Path, model: Model, at: int, told: Mapping[str, Any]) -> str:

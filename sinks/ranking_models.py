@@ -49,7 +49,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 def models_folder(settings: Settings) -> Path:
     """Where the versions are."""
-    return (settings.models_root or settings.shutterlog_home / "data" / "models") / "ranking"
+    return settings.models_folder / "ranking"
 
 
 def publish(

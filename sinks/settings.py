@@ -194,6 +194,11 @@ class Settings(BaseSettings):
         return init_settings, env_settings, InitSettingsSource(settings_cls, _written_by_up(home))
 
     @property
+    def models_folder(self) -> Path:
+        """Where trained models are, a folder of versions for each kind."""
+        return self.models_root or self.shutterlog_home / "data" / "models"
+
+    @property
     def cassandra_contact_points(self) -> tuple[list[str], int]:
         """Hosts and the one native port they share."""
         pairs = [entry.strip().rpartition(":") for entry in self.cassandra_hosts.split(",")]
