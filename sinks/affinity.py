@@ -13,16 +13,14 @@ from typing import Any
 
 import msgspec
 
-from sinks.errors import FenceBehind, LogRemade
-from sinks.home_feed_buckets import Word, array, stored_fences
+from sinks.fenced_buckets import PASS, FencedBuckets, lowest_fence
+from sinks.home_feed_buckets import Word
 from sinks.home_feed_watch import GenerationWatch, Watched
 from sinks.redis import Redis, reaching_redis
-from sinks.scripts import ScriptCall, Scripts, joined
 from streams.affinity import AFFINITY, AffinityWrite, Pair, Turned
 from streams.buckets import bucket_of
 from streams.records import Span, Spans, TopicPartition
 
-PASS = "1"  # noqa: S105 (there is one pass)
 AFFINITIES = Watched(AFFINITY.name, "af", AFFINITY.sources, (PASS,))
 """How gateways watch over it."""
 CALL_WRITES = 2000
@@ -47,21 +45,13 @@ class AffinitySink:
     """Applies who turns to whom to one generation in Redis, exactly once in effect."""
 
     def __init__(self, redis: Redis, topic_ids: Mapping[str, str], *, generation: int, buckets: int) -> None:
-        self._redis = redis
-        self._topic_ids = topic_ids
-        self._prefixes = [prefix_of(generation, bucket) for bucket in range(buckets)]
-        self._scripts = Scripts(redis, {"affinity": joined("fenced", "affinity")})
+        prefixes = [prefix_of(generation, bucket) for bucket in range(buckets)]
+        self._count = buckets
+        self._buckets = FencedBuckets(redis, topic_ids, prefixes, "affinity")
 
     async def fences(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
         """See ``Sink.fences``: the lowest of all buckets."""
-        stored = await stored_fences(self._redis, self._prefixes)
-        lowest: dict[TopicPartition, int] = {}
-        for tp in partitions:
-            held = [bucket.get(f"{PASS}:{tp}", (-1, "")) for bucket in stored]
-            if any(offset >= 0 and topic_id != self._topic_ids[tp.topic] for offset, topic_id in held):
-                raise _remade(tp.topic)
-            lowest[tp] = min(offset for offset, _ in held)
-        return lowest
+        return await self._buckets.fences(partitions)
 
     async def apply(self, writes: Sequence[AffinityWrite], spans: Spans) -> None:
         """See ``Sink.apply``. Every bucket's fences move with every batch; no record gives more than one write, so
@@ -69,13 +59,14 @@ class AffinitySink:
         index = {tp: n for n, tp in enumerate(spans, 1)}
         begun = {tp: span.prior for tp, span in spans.items()}
         position = dict(begun)
-        count = len(self._prefixes)
+        count = self._count
         drafts: list[list[bytes]] = [[] for _ in range(count)]
         fullest = 0
         for write in writes:
             tp, offset = write.mark
             if fullest >= CALL_WRITES:
-                await self._call(drafts, {one: Span(begun[one], position[one]) for one in spans})
+                reached = {one: Span(begun[one], position[one]) for one in spans}
+                await self._buckets.call(dict(enumerate(drafts)), reached)
                 drafts, begun, fullest = [[] for _ in range(count)], dict(position), 0
             about: list[Word] = [index[tp], offset, str(write.viewer), str(write.author)]
             about += [write.step, write.weight] if isinstance(write, Turned) else [write.since]
@@ -83,24 +74,9 @@ class AffinitySink:
             draft.append(_encode(about))
             position[tp] = offset
             fullest = max(fullest, len(draft))
-        await self._call(drafts, {tp: Span(begun[tp], span.last) for tp, span in spans.items()})
-
-    async def _call(self, drafts: Sequence[Sequence[bytes]], spans: Spans) -> None:
-        words: list[Word] = []
-        for tp, span in spans.items():
-            words += (str(tp), self._topic_ids[tp.topic], span.prior, span.last)
-        answers = await self._scripts.run(
-            [
-                # Cap and slack of lists, and limits, are the home feed's.
-                ScriptCall("affinity", prefix + "fences", (_encode((prefix, PASS, 0, 0, words, ())), array(draft)))
-                for prefix, draft in zip(self._prefixes, drafts, strict=True)
-            ]
+        await self._buckets.call(
+            dict(enumerate(drafts)), {tp: Span(begun[tp], span.last) for tp, span in spans.items()}
         )
-        states = {answer[0]: answer for answer in answers}
-        if b"remade" in states:
-            raise _remade(states[b"remade"][1].decode().rpartition("-")[0])
-        if b"behind" in states:
-            raise FenceBehind(await self.fences(spans))
 
 
 class AffinityReader:
@@ -131,12 +107,7 @@ class AffinityReader:
 
     async def fence(self, tp: TopicPartition) -> int:
         """Up to which offset of ``tp`` everything is counted; -1 for nothing. Raises ``StoreAway``."""
-        async with self._reaching():
-            pipeline = self._redis.pipeline(transaction=False)
-            for prefix in self._prefixes:
-                pipeline.hget(prefix + "fences", f"{PASS}:{tp}")
-            answers = await pipeline.execute()
-        return min(int(stored.split()[0]) if stored else -1 for stored in answers)
+        return await lowest_fence(self._redis, self._prefixes, tp, self._reaching)
 
 
 class AffinityScan:
@@ -166,10 +137,3 @@ class AffinityScan:
                 answers: list[dict[bytes, Any]] = await pipeline.execute()
             for viewer, pairs in zip(some, answers, strict=True):
                 yield viewer, {int(author): pair_of(held) for author, held in pairs.items()}
-
-
-def _remade(topic: str) -> LogRemade:
-    return LogRemade(
-        f"affinity was built from another incarnation of topic {topic}: the topic was deleted and made again. "
-        "Restore the log, or drop the view and let it be rebuilt."
-    )

@@ -15,11 +15,10 @@ from hashlib import sha1
 
 import msgspec
 
-from sinks.errors import FenceBehind, LogRemade
-from sinks.home_feed_buckets import Word, array, packed, stored_fences
+from sinks.fenced_buckets import PASS, FencedBuckets
+from sinks.home_feed_buckets import packed
 from sinks.home_feed_watch import Watched
 from sinks.redis import Redis
-from sinks.scripts import ScriptCall, Scripts, joined
 from streams.buckets import bucket_of
 from streams.counters import (
     COMMENTS,
@@ -35,11 +34,10 @@ from streams.counters import (
     ShowPost,
     UncountComment,
 )
-from streams.records import Spans, TopicPartition
+from streams.records import Span, Spans, TopicPartition
 
 KINDS = {LIKES: "l", SAVES: "v", SHARES: "s", COMMENTS: "c", DEAD: "x"}
 """The letter by which each kind of counter of a post goes in Redis."""
-PASS = "1"  # noqa: S105 (there is one pass)
 COUNTED = Watched(COUNTERS.name, "ct", COUNTERS.sources, (PASS,))
 """How gateways watch over the counters."""
 CALL_WRITES = 2000
@@ -79,22 +77,13 @@ class CounterSink:
     """Applies the counters' writes to one generation in Redis, exactly once in effect."""
 
     def __init__(self, redis: Redis, topic_ids: Mapping[str, str], *, generation: int, buckets: int) -> None:
-        self._redis = redis
-        self._topic_ids = topic_ids
         self._count = buckets
-        self._prefixes = [prefix_of(generation, bucket) for bucket in range(buckets)]
-        self._scripts = Scripts(redis, {"counters": joined("fenced", "shards", "counters")})
+        prefixes = [prefix_of(generation, bucket) for bucket in range(buckets)]
+        self._buckets = FencedBuckets(redis, topic_ids, prefixes, "counters", "shards")
 
     async def fences(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
         """See ``Sink.fences``: the lowest of all buckets."""
-        stored = await stored_fences(self._redis, self._prefixes)
-        lowest: dict[TopicPartition, int] = {}
-        for tp in partitions:
-            held = [bucket.get(f"{PASS}:{tp}", (-1, "")) for bucket in stored]
-            if any(offset >= 0 and topic_id != self._topic_ids[tp.topic] for offset, topic_id in held):
-                raise _remade(tp.topic)
-            lowest[tp] = min(offset for offset, _ in held)
-        return lowest
+        return await self._buckets.fences(partitions)
 
     async def apply(self, writes: Sequence[CounterWrite], spans: Spans) -> None:
         """See ``Sink.apply``. Every bucket's fences move with every batch, in the last of its calls.
@@ -105,32 +94,16 @@ class CounterSink:
         index = {tp: n for n, tp in enumerate(spans, 1)}
         drafts: list[list[bytes]] = [[] for _ in range(self._count)]
         sizes = [0] * self._count
+        still = {tp: Span(span.prior, span.prior) for tp, span in spans.items()}
         for write in writes:
             bucket = bucket_of(write.of, self._count)
             for words, packed_write in _words(write, index[write.mark.tp]):
                 if sizes[bucket] + words > CALL_WRITES and drafts[bucket]:
-                    await self._call({bucket: drafts[bucket]}, spans, moving=False)
+                    await self._buckets.call({bucket: drafts[bucket]}, still)
                     drafts[bucket], sizes[bucket] = [], 0
                 drafts[bucket].append(packed_write)
                 sizes[bucket] += words
-        await self._call(dict(enumerate(drafts)), spans, moving=True)
-
-    async def _call(self, drafts: Mapping[int, Sequence[bytes]], spans: Spans, *, moving: bool) -> None:
-        words: list[Word] = []
-        for tp, span in spans.items():
-            words += (str(tp), self._topic_ids[tp.topic], span.prior, span.last if moving else span.prior)
-        answers = await self._scripts.run(
-            [
-                # Cap and slack of lists, and limits, are the home feed's.
-                ScriptCall("counters", prefix + "fences", (_encode((prefix, PASS, 0, 0, words, ())), array(draft)))
-                for prefix, draft in ((self._prefixes[bucket], draft) for bucket, draft in drafts.items())
-            ]
-        )
-        states = {answer[0]: answer for answer in answers}
-        if b"remade" in states:
-            raise _remade(states[b"remade"][1].decode().rpartition("-")[0])
-        if b"behind" in states:
-            raise FenceBehind(await self.fences(spans))
+        await self._buckets.call(dict(enumerate(drafts)), spans)
 
 
 def _words(write: CounterWrite, i: int) -> Iterator[tuple[int, bytes]]:
@@ -152,10 +125,3 @@ def _words(write: CounterWrite, i: int) -> Iterator[tuple[int, bytes]]:
         yield 1, packed(("S", i, write.mark.offset, of))
     else:
         yield 1, packed(("G", i, write.mark.offset, of, *(name_of(kind, write.of) for kind in KINDS)))
-
-
-def _remade(topic: str) -> LogRemade:
-    return LogRemade(
-        f"the counters were built from another incarnation of topic {topic}: the topic was deleted and made again. "
-        "Restore the log, or drop the view and let it be rebuilt."
-    )

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from sinks.counters import COUNTED, KINDS, PASS, name_of, posts_of, prefix_of, replies_of
+from sinks.counters import COUNTED, KINDS, name_of, posts_of, prefix_of, replies_of
+from sinks.fenced_buckets import lowest_fence
 from sinks.gathered import Asked, Gathered, Read
 from sinks.home_feed_watch import GenerationWatch
 from sinks.redis import Redis, reaching_redis
@@ -138,12 +139,7 @@ class CounterReader:
 
     async def fence(self, tp: TopicPartition) -> int:
         """Up to which offset of ``tp`` every count is complete; -1 for nothing. Raises ``StoreAway``."""
-        async with self._reaching():
-            pipeline = self._redis.pipeline(transaction=False)
-            for prefix in self._prefixes:
-                pipeline.hget(prefix + "fences", f"{PASS}:{tp}")
-            answers = await pipeline.execute()
-        return min(int(stored.split()[0]) if stored else -1 for stored in answers)
+        return await lowest_fence(self._redis, self._prefixes, tp, self._reaching)
 
 
 def _counted(posts: Mapping[int, Sequence[int | None]], numbers: Sequence[int]) -> dict[_Question, PostCounts]:

@@ -13,15 +13,12 @@ from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
-from sinks.errors import FenceBehind, LogRemade
-from sinks.home_feed_buckets import Word, array, stored_fences
+from sinks.fenced_buckets import PASS, FencedBuckets
 from sinks.home_feed_watch import Watched
 from sinks.redis import Redis
-from sinks.scripts import ScriptCall, Scripts, joined
 from streams.records import Span, Spans, TopicPartition
 from streams.trending import TRENDING, Act, bucket_of_name
 
-PASS = "1"  # noqa: S105 (there is one pass)
 TRENDS = Watched(TRENDING.name, "td", TRENDING.sources, (PASS,))
 """How gateways watch over the trends."""
 CALL_WRITES = 1000
@@ -41,22 +38,14 @@ class TrendSink:
         self, redis: Redis, topic_ids: Mapping[str, str], *, generation: int, buckets: int, least_people: int
     ) -> None:
         """An item with fewer than ``least_people`` different people stands in no list."""
-        self._redis = redis
-        self._topic_ids = topic_ids
         self._least_people = least_people
-        self._prefixes = [prefix_of(generation, bucket) for bucket in range(buckets)]
-        self._scripts = Scripts(redis, {"trending": joined("fenced", "trending")})
+        self._count = buckets
+        prefixes = [prefix_of(generation, bucket) for bucket in range(buckets)]
+        self._buckets = FencedBuckets(redis, topic_ids, prefixes, "trending")
 
     async def fences(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
         """See ``Sink.fences``: the lowest of all buckets."""
-        stored = await stored_fences(self._redis, self._prefixes)
-        lowest: dict[TopicPartition, int] = {}
-        for tp in partitions:
-            held = [bucket.get(f"{PASS}:{tp}", (-1, "")) for bucket in stored]
-            if any(offset >= 0 and topic_id != self._topic_ids[tp.topic] for offset, topic_id in held):
-                raise _remade(tp.topic)
-            lowest[tp] = min(offset for offset, _ in held)
-        return lowest
+        return await self._buckets.fences(partitions)
 
     async def apply(self, writes: Sequence[Act], spans: Spans) -> None:
         """See ``Sink.apply``. Every bucket's fences move with every batch, in calls that are cut between offsets: the
@@ -64,44 +53,19 @@ class TrendSink:
         index = {tp: n for n, tp in enumerate(spans, 1)}
         begun = {tp: span.prior for tp, span in spans.items()}
         position = dict(begun)
-        count = len(self._prefixes)
-        newest = max((write.day for write in writes), default=-1)
+        count = self._count
+        terms = _encode((self._least_people, max((write.day for write in writes), default=-1)))
         drafts: list[list[bytes]] = [[] for _ in range(count)]
         fullest = 0
         for (tp, offset), name, person, author, day, value in writes:
             if fullest >= CALL_WRITES and offset != position[tp]:
-                await self._call(drafts, {tp: Span(begun[tp], position[tp]) for tp in spans}, newest)
+                reached = {tp: Span(begun[tp], position[tp]) for tp in spans}
+                await self._buckets.call(dict(enumerate(drafts)), reached, terms)
                 drafts, begun, fullest = [[] for _ in range(count)], dict(position), 0
             draft = drafts[bucket_of_name(name, count)]
             known = "" if name[0] == "p" else str(author)  # a post says itself whose it is
             draft.append(_encode((index[tp], offset, name, str(person), known, day, value)))
             position[tp] = offset
             fullest = max(fullest, len(draft))
-        await self._call(drafts, {tp: Span(begun[tp], span.last) for tp, span in spans.items()}, newest)
-
-    async def _call(self, drafts: Sequence[Sequence[bytes]], spans: Spans, newest: int) -> None:
-        words: list[Word] = []
-        for tp, span in spans.items():
-            words += (str(tp), self._topic_ids[tp.topic], span.prior, span.last)
-        terms = _encode((self._least_people, newest))
-        answers = await self._scripts.run(
-            [
-                # Cap and slack of lists, and limits, are the home feed's.
-                ScriptCall(
-                    "trending", prefix + "fences", (_encode((prefix, PASS, 0, 0, words, ())), array(draft), terms)
-                )
-                for prefix, draft in zip(self._prefixes, drafts, strict=True)
-            ]
-        )
-        states = {answer[0]: answer for answer in answers}
-        if b"remade" in states:
-            raise _remade(states[b"remade"][1].decode().rpartition("-")[0])
-        if b"behind" in states:
-            raise FenceBehind(await self.fences(spans))
-
-
-def _remade(topic: str) -> LogRemade:
-    return LogRemade(
-        f"the trends were built from another incarnation of topic {topic}: the topic was deleted and made again. "
-        "Restore the log, or drop the view and let it be rebuilt."
-    )
+        ends = {tp: Span(begun[tp], span.last) for tp, span in spans.items()}
+        await self._buckets.call(dict(enumerate(drafts)), ends, terms)

@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from sinks.fenced_buckets import lowest_fence
 from sinks.home_feed_watch import GenerationWatch
 from sinks.redis import Redis, exchange, reaching_redis
-from sinks.trending import PASS, TRENDS, prefix_of
+from sinks.trending import TRENDS, prefix_of
 from streams.records import TopicPartition
 from streams.trending import KINDS, STEPS_A_DAY, bucket_of_name
 from streams.trending_scores import DAY, HALF_LIFE_STEPS, HOUR, WINDOWS, Standing, Trend, Window, most, ranked
@@ -114,12 +115,7 @@ class TrendReader:
 
     async def fence(self, tp: TopicPartition) -> int:
         """Up to which offset of ``tp`` everything is counted; -1 for nothing. Raises ``StoreAway``."""
-        async with self._reaching():
-            pipeline = self._redis.pipeline(transaction=False)
-            for prefix in self._prefixes:
-                pipeline.hget(prefix + "fences", f"{PASS}:{tp}")
-            answers = await pipeline.execute()
-        return min(int(stored.split()[0]) if stored else -1 for stored in answers)
+        return await lowest_fence(self._redis, self._prefixes, tp, self._reaching)
 
     def _prefix(self, name: str) -> str:
         return self._prefixes[bucket_of_name(name, len(self._prefixes))]

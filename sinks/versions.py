@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Mapping
 
 from sinks.cassandra import Cassandra, Row
+from sinks.gathered import paced
 from streams.records import TopicPartition
 
 Applied = Mapping[str, Mapping[TopicPartition, int]]
@@ -32,20 +33,26 @@ class Versions:
         self._applied: Applied = {view: {} for view in generations}
         self._running: asyncio.Task[Applied] | None = None
         self._next: asyncio.Task[Applied] | None = None
+        self._askers, self._began = 0, 0.0
+        """Of the read that is under way: who shares it, and when it began, on the loop's clock."""
+        self._waiting = 0
 
     async def now(self) -> Applied:
         """The fences, read after this was asked. Raises ``StoreAway``."""
         if self._next is None:
             self._next = asyncio.create_task(self._read_after(self._running))
             self._next.add_done_callback(_looked_at)
+        self._waiting += 1
         # Whoever gives up waiting leaves it to the others.
         return await asyncio.shield(self._next)
 
     async def _read_after(self, running: asyncio.Task[Applied] | None) -> Applied:
         if running is not None:
             await asyncio.wait([running])
+            await paced(self._askers, self._began)
         # Who comes from here on would be answered with what may be older than their question.
         self._running, self._next = self._next, None
+        self._askers, self._waiting, self._began = self._waiting, 0, asyncio.get_running_loop().time()
         rows = await self._cassandra.execute(_FENCES, (list(self._generations), list(set(self._generations.values()))))
         if rows == self._rows:
             return self._applied  # the very same, by which readers know that nothing has moved

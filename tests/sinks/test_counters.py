@@ -190,17 +190,17 @@ async def test_generations_do_not_meet(world: World) -> None:
 async def test_a_kill_between_two_buckets_and_scripts_that_are_forgotten(world: World) -> None:
     writes = [like(n, post, user) for n, (post, user) in enumerate((p, u) for p in (P, Q, R) for u in (A, B))]
     assert len({bucket_of(post, COUNT) for post in (P, Q, R)}) > 1
-    run = world.sink._scripts.run
+    run = world.sink._buckets._scripts.run
 
     async def killed(calls: Sequence[ScriptCall]) -> list[Any]:
         await run(calls[:1])
         raise StoreAway("killed")
 
-    world.sink._scripts.run = killed  # type: ignore[method-assign]
+    world.sink._buckets._scripts.run = killed  # type: ignore[method-assign]
     with pytest.raises(StoreAway):
         await world.apply(writes)
     assert await world.sink.fences([ENGAGEMENT]) == {ENGAGEMENT: -1}
-    world.sink._scripts.run = run  # type: ignore[method-assign]
+    world.sink._buckets._scripts.run = run  # type: ignore[method-assign]
     await world.redis.script_flush()
     await world.apply(writes)
     assert await world.counts(P, Q, R, viewer=A) == [Count(2, True)] * 3
