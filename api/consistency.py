@@ -23,7 +23,8 @@ class Freshness:
     """What a reader has to see at least."""
 
     def __init__(self, stores: Stores, token: Token) -> None:
-        self._stores = stores
+        self.stores = stores
+        """Those of the request."""
         self._token = token
 
     @property
@@ -59,7 +60,7 @@ class Freshness:
         """
         try:
             own = {tp: offset for tp, offset in self._token.items() if tp.topic == "engagement"}
-            await Freshness(self._stores, own).reach(user_id, "counters")
+            await Freshness(self.stores, own).reach(user_id, "counters")
         except StoreAway:
             return False
         return True
@@ -74,16 +75,16 @@ class Freshness:
         if not self._token:
             return True
         loop = asyncio.get_running_loop()
-        end = loop.time() + self._stores.settings.consistency_wait_seconds
+        end = loop.time() + self.stores.settings.consistency_wait_seconds
         while True:
             left = end - loop.time()
-            fences, seconds = self._stores.fences, min(left, FLIP_SECONDS)
+            fences, seconds = self.stores.fences, min(left, FLIP_SECONDS)
             waits = (fences.wait(view, user_id, self._token, seconds) for view in views)
             if all(await asyncio.gather(*waits)):
                 return True
             if left <= FLIP_SECONDS:
                 return False
-            self._stores.follow_flips()
+            self.stores.follow_flips()
 
 
 async def reach_own_profile(stores: Stores, user_id: int) -> None:

@@ -17,7 +17,7 @@ from sinks.home_feed_watch import GenerationWatch, Healing, History
 
 MOST = 20_000
 """Questions after which a round trip takes no more, so that no call holds a store for long."""
-CROWD, PACE_SECONDS = 3, 0.01
+CROWD, PACE_SECONDS = 2, 0.01
 """After a round trip that so many shared, the next one begins no sooner than so long after its beginning."""
 Question = TypeVar("Question")
 Answers = TypeVar("Answers")

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Generic, TypeVar
 
 from sinks.accounts import AccountReader, AccountRow
@@ -35,11 +35,27 @@ class Kept(Generic[Value]):
 
     row: Value
     fence: int
+    good: int
+    """The number of what it was last found to be good for. Where nothing has moved, its fence is not looked for."""
     made: Any = None
 
+    def is_good(self, number: int, fence: Callable[[], int]) -> bool:
+        """Whether it is what the view holds, with the fence of its partition."""
+        if self.good != number:
+            if self.fence != fence():
+                return False
+            self.good = number
+        return True
 
-_Tie = tuple[tuple[int, ...], Standing, Relation]
-"""What a viewer has to do with somebody, at the fences of both sides."""
+
+@dataclass(slots=True)
+class _Tie:
+    """What a viewer has to do with somebody, as it was read at the fences of both sides."""
+
+    standing: Standing
+    relation: Relation
+    fences: tuple[int, ...]
+    good: int
 
 
 class Remembered:
@@ -59,24 +75,33 @@ class Remembered:
         self._rows: OrderedDict[int, Kept[PostRow]] = OrderedDict()
         self._people: OrderedDict[int, Kept[AccountRow | None]] = OrderedDict()
         self._viewers: OrderedDict[int, OrderedDict[int, _Tie]] = OrderedDict()
+        self._newest: Applied = {}
+        self._numbers = 0
 
     async def applied(self) -> Applied:
         """How far the views are, asked from now on."""
         return await self._versions.now()
 
+    def _number(self, applied: Applied) -> int:
+        """The number of ``applied``: the same one as long as nothing else is looked at, and never another one's."""
+        if applied is not self._newest:
+            self._newest = applied
+            self._numbers += 1
+        return self._numbers
+
     async def posts(self, post_ids: Sequence[int], applied: Applied) -> dict[int, Kept[PostRow]]:
         """Those of ``post_ids`` of which the view knows anything, in their order."""
-        fences = applied["posts"]
+        fences, number = applied["posts"], self._number(applied)
         found: dict[int, Kept[PostRow]] = {}
         for post_id in post_ids:
             kept = self._rows.get(post_id)
-            if kept is not None and kept.fence == self._fence(fences, "posts", kept.row.author_id):
+            if kept is not None and kept.is_good(number, partial(self._fence, fences, "posts", kept.row.author_id)):
                 found[post_id] = kept
         missing = [post_id for post_id in post_ids if post_id not in found]
         if not missing:
             return found
         for post_id, row in (await self._posts.by_ids(missing)).items():
-            found[post_id] = Kept(row, self._fence(fences, "posts", row.author_id))
+            found[post_id] = Kept(row, self._fence(fences, "posts", row.author_id), number)
             _keep(self._rows, post_id, found[post_id], POSTS)
         return {post_id: found[post_id] for post_id in post_ids if post_id in found}
 
@@ -85,69 +110,77 @@ class Remembered:
     ) -> tuple[Facts, dict[int, Kept[AccountRow | None]]]:
         """What the viewer has to do with ``user_ids``, for the rules, and their accounts: None where the view does not
         know one. What has to be read of both is read at once."""
-        people, strange = self._known_people(user_ids, applied["accounts"])
-        related, now, unrelated = self._known_facts(viewer_id, user_ids, applied)
+        people = self._known_people(user_ids, applied)
+        related = self._known_ties(viewer_id, user_ids, applied)
+        strange = [user_id for user_id in user_ids if user_id not in people]
+        unrelated = [user_id for user_id in user_ids if user_id not in related]
         if strange and unrelated:
             await asyncio.gather(
-                self._load_people(strange, applied["accounts"], people),
-                self._load_facts(viewer_id, unrelated, now, related),
+                self._load_people(strange, applied, people), self._load_ties(viewer_id, unrelated, applied, related)
             )
         elif strange:
-            await self._load_people(strange, applied["accounts"], people)
+            await self._load_people(strange, applied, people)
         elif unrelated:
-            await self._load_facts(viewer_id, unrelated, now, related)
+            await self._load_ties(viewer_id, unrelated, applied, related)
         return _facts(viewer_id, related), people
 
-    def _known_people(
-        self, user_ids: Collection[int], fences: Mapping[TopicPartition, int]
-    ) -> tuple[dict[int, Kept[AccountRow | None]], list[int]]:
-        found = {
+    def _known_people(self, user_ids: Collection[int], applied: Applied) -> dict[int, Kept[AccountRow | None]]:
+        fences, number = applied["accounts"], self._number(applied)
+        return {
             user_id: kept
             for user_id in user_ids
             if (kept := self._people.get(user_id)) is not None
-            and kept.fence == self._fence(fences, "accounts", user_id)
+            and kept.is_good(number, partial(self._fence, fences, "accounts", user_id))
         }
-        return found, [user_id for user_id in user_ids if user_id not in found]
 
     async def _load_people(
-        self,
-        missing: Sequence[int],
-        fences: Mapping[TopicPartition, int],
-        found: dict[int, Kept[AccountRow | None]],
+        self, missing: Sequence[int], applied: Applied, found: dict[int, Kept[AccountRow | None]]
     ) -> None:
+        number = self._number(applied)
         rows = await self._accounts.by_ids(missing)
         for user_id in missing:
-            found[user_id] = Kept(rows.get(user_id), self._fence(fences, "accounts", user_id))
+            fence = self._fence(applied["accounts"], "accounts", user_id)
+            found[user_id] = Kept(rows.get(user_id), fence, number)
             _keep(self._people, user_id, found[user_id], PEOPLE)
 
-    def _known_facts(
-        self, viewer_id: int, user_ids: Collection[int], applied: Applied
-    ) -> tuple[dict[int, _Tie], dict[int, tuple[int, ...]], list[int]]:
-        """Those whom the viewer is known to have to do with, the fences of all, and of whom to ask."""
-        graph, accounts = applied["follows"], applied["accounts"]
-        own = self._fence(graph, "graph", viewer_id)
-        now: dict[int, tuple[int, ...]] = {
-            user_id: (own, self._fence(graph, "graph", user_id), self._fence(accounts, "accounts", user_id))
-            for user_id in user_ids
-        }
-        related: Mapping[int, _Tie] = self._viewers.get(viewer_id, {})
-        found = {
-            user_id: known
-            for user_id, at in now.items()
-            if (known := related.get(user_id)) is not None and known[0] == at
-        }
-        return found, now, [user_id for user_id in user_ids if user_id not in found]
+    def _known_ties(self, viewer_id: int, user_ids: Collection[int], applied: Applied) -> dict[int, _Tie]:
+        known = self._viewers.get(viewer_id)
+        if known is None:
+            return {}
+        number = self._number(applied)
+        found: dict[int, _Tie] = {}
+        for user_id in user_ids:
+            tie = known.get(user_id)
+            if tie is None:
+                continue
+            if tie.good != number:
+                if tie.fences != self._fences_between(viewer_id, user_id, applied):
+                    continue
+                tie.good = number
+            found[user_id] = tie
+        return found
 
-    async def _load_facts(
-        self, viewer_id: int, missing: Sequence[int], now: Mapping[int, tuple[int, ...]], found: dict[int, _Tie]
+    async def _load_ties(
+        self, viewer_id: int, missing: Sequence[int], applied: Applied, found: dict[int, _Tie]
     ) -> None:
+        number = self._number(applied)
         facts = await self._relations.facts(viewer_id, missing)
-        related = self._viewers.get(viewer_id) or OrderedDict()
+        known = self._viewers.get(viewer_id) or OrderedDict()
         for user_id in missing:
             relation = facts.relations.get(user_id, NO_RELATION)
-            found[user_id] = (now[user_id], facts.standings[user_id], relation)
-            _keep(related, user_id, found[user_id], RELATED)
-        _keep(self._viewers, viewer_id, related, VIEWERS)
+            fences = self._fences_between(viewer_id, user_id, applied)
+            found[user_id] = _Tie(facts.standings[user_id], relation, fences, number)
+            _keep(known, user_id, found[user_id], RELATED)
+        _keep(self._viewers, viewer_id, known, VIEWERS)
+
+    def _fences_between(self, viewer_id: int, user_id: int, applied: Applied) -> tuple[int, ...]:
+        """Of what decides how two people stand: the follows of both, and the other's account."""
+        graph = applied["follows"]
+        return (
+            self._fence(graph, "graph", viewer_id),
+            self._fence(graph, "graph", user_id),
+            self._fence(applied["accounts"], "accounts", user_id),
+        )
 
     def _fence(self, fences: Mapping[TopicPartition, int], topic: str, key_id: int) -> int:
         """Up to where the view holds what was said under the key of ``key_id``."""
@@ -157,8 +190,8 @@ class Remembered:
 def _facts(viewer_id: int, related: dict[int, _Tie]) -> Facts:
     return Facts(
         viewer_id,
-        {user_id: standing for user_id, (_, standing, _) in related.items()},
-        {user_id: relation for user_id, (_, _, relation) in related.items() if relation is not NO_RELATION},
+        {user_id: tie.standing for user_id, tie in related.items()},
+        {user_id: tie.relation for user_id, tie in related.items() if tie.relation is not NO_RELATION},
     )
 
 

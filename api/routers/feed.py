@@ -15,7 +15,7 @@ from api.identity import Reader
 from api.models import Posts
 from api.problems import Problem, problems
 from api.ranking import AWAY, CONTINUED, LATE, WHY, Unranked, begin, go_on
-from api.stores import Opened, Stores
+from api.stores import Stores
 from schemas.ids import MAX_ID
 from sinks.errors import StoreAway
 from sinks.home_feed_reader import ASLEEP, Skeleton
@@ -62,7 +62,7 @@ Order = Annotated[
 
 @router.get("", response_model=Posts, responses=_ANSWERS | problems(400, 401, 410, 422, 503))
 async def get_feed(
-    me: Reader, stores: Opened, fresh: Fresh, cursor: FeedCursor, limit: Limit = 20, order: Order = "latest"
+    me: Reader, fresh: Fresh, cursor: FeedCursor, limit: Limit = 20, order: Order = "latest"
 ) -> Response:
     """The posts of those whom one follows, newest first or ranked, without end.
 
@@ -73,6 +73,7 @@ async def get_feed(
     if isinstance(cursor, RankedCursor) and order == "latest":
         detail = "This cursor goes on in a ranked feed: ask with order=ranked, or leave it out."
         raise Problem(400, "invalid-cursor", detail)
+    stores = fresh.stores
     near = counted = True
     if not fresh.asks_nothing:
         near, counted, _ = await asyncio.gather(
