@@ -177,6 +177,13 @@ async def test_the_marker_that_ends_a_transaction_is_stepped_over(
     await world.live(50)
     written = await asyncio.to_thread(transaction, small, [world.published(author, 1) for author in world.people[:8]])
     reader = read().start()
+
+    async def marked() -> bool:
+        ends = await world.ends()
+        return all(ends[tp] > offset for tp, offset in written)
+
+    # A commit is answered before the markers are written.
+    await until("every partition has its marker", marked)
     ends = await world.ends()
     assert any(ends[tp] == offset + 1 for tp, offset in written), "nothing follows the marker"
 

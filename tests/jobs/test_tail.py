@@ -65,7 +65,7 @@ async def test_records_are_shown_decoded_and_filtered(world: Settings) -> None:
     assert len(theirs) == len(POSTS_OF[author])
     one = str(POSTS_OF[author][3])
     found = await seen(world, "posts", where=conditions([f"post_id={one}", f"author_id={author}"]))
-    assert [line["type"] for line in found] == ["PostSubmitted", "PostPublished"]
+    assert [line["type"] for line in found] == ["PostSubmitted", "PostPublished", "PostEdited"]
     media = published[0]["event"]["media"][0]["media_id"]
     assert len(await seen(world, "media", where={"media.media_id": media})) == 1
     assert await seen(world, "posts", partition=0, types=["PostSubmitted"], where={"author_id": "1"}) == []

@@ -256,6 +256,7 @@ async def test_places_of_a_file_are_found_by_any_name_and_near(world: SearchWorl
     assert len(await reader.near(90, 0, 100)) == 0 and await reader.near(0, 0, 10, "@") == []
     world.settings = Settings(shutterlog_home=world.settings.shutterlog_home)
     await world.sink().apply([], {})
+    reader = world.reader()  # another one looks again after a while only
     assert await keys("cattaro") == [] and await keys("kotor") == ["l:Kotor"]
 
 

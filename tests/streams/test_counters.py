@@ -107,7 +107,7 @@ def folded(events: Sequence[Event]) -> Counted:
     for (post, user), keeps in kept.items():
         if keeps and post not in gone:
             found.setdefault((SAVES, post), set()).add(user)
-    return found
+    return {counter: members for counter, members in found.items() if members}
 
 
 @at_leisure
