@@ -233,7 +233,9 @@ class FeedWatch:
         while True:
             healing = any(watched.healing and watched.moves for watched in self._watched.values())
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._new.wait(), HEALING_LOOK_SECONDS if healing else LOOK_SECONDS)
+                # Not `wait_for`: Python 3.11's loses a cancellation that comes at the moment of what it waits for.
+                async with asyncio.timeout(HEALING_LOOK_SECONDS if healing else LOOK_SECONDS):
+                    await self._new.wait()
             await self.look()
 
 
