@@ -2,7 +2,7 @@
 #
 #   make up                start everything and load the demo    make up FLAGS=--free-ports
 #   make down              stop everything; data stays
-#   make check             lint, format, types, imports: under a minute
+#   make check             lint, format, types, imports, dependencies: under a minute
 #   make test              every test                            make test ARGS=tests/streams WORKERS=0
 #   make bench             every figure, as JSON lines
 
@@ -58,6 +58,7 @@ check: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/python -m jobs.dependencies
 
 test: $(STAMP) java
 	@$(BIN)/pytest -n $(WORKERS) --dist worksteal $(ARGS)

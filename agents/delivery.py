@@ -131,8 +131,8 @@ class Delivery(Generic[Write]):
     waiting: bool = field(default=False, init=False)
     """A store is away, and the partition is held for it."""
 
-    async def deliver(self, batch: RawBatch) -> None:
-        """Bring ``batch`` into the sink, or find that it is void, or rewind."""
+    async def deliver(self, batch: RawBatch) -> bool:
+        """Bring ``batch`` into the sink, or find that it is void, or rewind; whether it is in the sink."""
         records = await self._decoded(batch)
         writes = await self._projected(batch, records)
         tries = 0
@@ -148,15 +148,16 @@ class Delivery(Generic[Write]):
                     self.gauges.happened("rewound")
                     self.source.rewind(behind.positions)
                     await self.pause(1)
-                return
+                return False
             else:
                 self.waiting = False
                 if batch.epoch == self.source.epoch:
                     self.source.applied(batch.spans)
                 self.gauges.delivered(len(records))
-                return
+                return True
         self.waiting = False
         self.gauges.happened("void")
+        return False
 
     async def _wait(self, away: StoreAway, tries: int) -> None:
         if tries == 1:

@@ -38,7 +38,10 @@ def consumer_of(settings: Settings, group: str, slot: str, partition_fetch_bytes
             "enable.partition.eof": True,
             "fetch.wait.max.ms": 50,
             "max.partition.fetch.bytes": partition_fetch_bytes,
+            # Of all partitions together. The fewer stand there, the sooner each has its turn where there is much to do.
             "queued.max.messages.kbytes": 16_384,
+            "queued.min.messages": 20_000,
+            "fetch.queue.backoff.ms": 20,
             "error_cb": lambda error: logger.warning("%s: %s", group, error),
         }
     )

@@ -51,7 +51,7 @@ class KafkaSource:
         slot: str,
         batch_events: int,
         batch_wait_seconds: float,
-        partition_fetch_bytes: int = 1_048_576,
+        partition_fetch_bytes: int = 131_072,
     ) -> None:
         self._settings = settings
         self.slot = slot

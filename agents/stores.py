@@ -54,6 +54,11 @@ class Stores:
                 self._stack.push_async_callback(self._cassandra.close)
             return self._cassandra
 
+    @property
+    def answers(self) -> int:
+        """How often Cassandra has answered this worker."""
+        return 0 if self._cassandra is None else self._cassandra.answers
+
     async def redis(self) -> Redis:
         """The worker's one client, which connects at its first call."""
         async with self._opening:

@@ -93,8 +93,11 @@ class Fed:
         try:
             if self.delivery is None:
                 raise RuntimeError("a batch came before its sink was open")
+            self.gauges.fetched(batch.records)
             with self.gauges.seconds.time():
-                await self.delivery.deliver(batch)
+                in_sink = await self.delivery.deliver(batch)
+            if in_sink:
+                self.gauges.applied(batch.records, time.time())
         except PoisonFlood as flood:
             self.halt(flood)
         except Exception as error:
@@ -162,15 +165,14 @@ class Fed:
                 task.cancel()
         await self.source.stop()
 
-    def look(self) -> None:
-        """Publish the lag, and end a worker that stands still."""
+    def look(self, answers: int) -> None:
+        """Publish the lag, and end a worker that stands still. A view that is halted grows old."""
+        lag = self.source.lag()
+        self.gauges.lag(lag, time.time())
         if self.halting is not None:
             return
-        lag = self.source.lag()
-        for tp, records in lag.items():
-            self.gauges.lag(str(tp), records)
         waiting = self.delivery is None or self.delivery.waiting
-        self.watchdog.look(self.source.applied_offsets, lag, waiting)
+        self.watchdog.look(self.source.applied_offsets, lag, waiting, answers)
 
 
 def _note(generation: int) -> str:
@@ -203,14 +205,14 @@ def build_app(settings: Settings, groups: Sequence[Group], slot: str) -> faust.A
             # With Faust's consumer off, nobody else lets the agents' channels flow.
             app.flow_control.resume()
             self.stores = Stores(settings, self.flipped)
-            logger.info("metrics on port %d", metrics.serve(settings.metrics_port))
+            logger.info("metrics on port %d", metrics.serve(settings.metrics_host, settings.metrics_port))
             await asyncio.gather(*(one.open(self.stores) for one in fed))
 
         @faust.Service.timer(1.0)
         async def look(self) -> None:
             try:
                 for one in fed:
-                    one.look()
+                    one.look(self.stores.answers)
             except Exception as error:
                 die(error)
 

@@ -12,7 +12,7 @@ from api.presenting import Presenter, moment
 from api.stores import Stores
 from sinks.audience import RuledAudience
 from sinks.notifications import GroupRow, Standing
-from streams.notifications import UPLOAD_FAILED
+from streams.notifications import STORY_REACTION, UPLOAD_FAILED
 
 _TEXTS = {
     "like": "liked your photo",
@@ -23,6 +23,7 @@ _TEXTS = {
     "follow": "started following you",
     "request": "asked to follow you",
     "approval": "accepted your request to follow them",
+    "story_reaction": "reacted to your story",
 }
 
 
@@ -39,7 +40,7 @@ class Activity:
     def __init__(self, stores: Stores, recipient_id: int) -> None:
         self._stores = stores
         self._recipient_id = recipient_id
-        self.audience = RuledAudience(recipient_id, stores.relations, stores.posts, stores.comments)
+        self.audience = RuledAudience(recipient_id, stores.relations, stores.posts, stores.comments, stores.stories)
         """Whom and what this person may be told of."""
 
     async def page(self, before: tuple[int, int], limit: int) -> tuple[list[Shown], bool]:
@@ -76,15 +77,19 @@ class Activity:
         preferences = await self._stores.notifications.preferences(self._recipient_id)
         asked = [group for group in groups if group.kind not in preferences.silenced]
         posts = {group.post for group in asked if group.post and group.kind != UPLOAD_FAILED}
+        stories = {group.target for group in asked if group.kind == STORY_REACTION}
         ids = [group.group_id for group in asked]
-        standing, open_posts = await asyncio.gather(
+        standing, open_posts, open_stories = await asyncio.gather(
             self._stores.notifications.standing(self._recipient_id, ids, self.audience),
             self.audience.open_posts(posts),
+            self.audience.open_stories(stories, self._stores.clock()),
         )
         return [
             Shown(group, stands)
             for group in asked
-            if (stands := standing[group.group_id]).total and (group.post not in posts or group.post in open_posts)
+            if (stands := standing[group.group_id]).total
+            and (group.post not in posts or group.post in open_posts)
+            and (group.kind != STORY_REACTION or group.target in open_stories)
         ]
 
 
@@ -116,6 +121,7 @@ def _model(shown: Shown, people: dict[int, Person], seen: int) -> Notification:
             "seen": standing.position <= seen,
             "post_id": str(group.post) if group.post else None,
             "comment_id": str(standing.comment) if standing.comment else None,
+            "story_id": str(group.target) if group.kind == STORY_REACTION else None,
             "media_id": str(group.target) if failed else None,
             "code": group.code,
             "reason": group.reason,

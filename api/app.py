@@ -40,6 +40,8 @@ from api.routers import (
     tagged,
     trending,
 )
+from api.serving import watching
+from api.shedding import Load
 from api.stores import Stores, open_stores
 from api.telling import Telling
 from sinks.settings import Settings
@@ -66,12 +68,16 @@ def create_app(
 ) -> FastAPI:
     """The gateway on what ``opening`` opens: real stores, unless a test brings others."""
 
+    load = Load(settings.in_flight_limit, settings.lag_limit_seconds)
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with opening(settings) as stores:
             app.state.stores = stores
             app.state.telling = Telling(stores)
-            yield
+            app.state.load = load
+            async with watching(load):
+                yield
 
     app = FastAPI(
         title="Shutterlog",
@@ -81,7 +87,7 @@ def create_app(
         generate_unique_id_function=_operation_id,
         redirect_slashes=False,
     )
-    app.add_middleware(Envelope, https=(settings.public_url or "").startswith("https://"))
+    app.add_middleware(Envelope, https=(settings.public_url or "").startswith("https://"), load=load)
     add_problem_answers(app)
     for module in ROUTERS:
         app.include_router(module.router)

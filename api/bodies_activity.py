@@ -28,6 +28,12 @@ class SeenPost(_Sight):
     dwell_ms: int = Field(ge=0, le=LONGEST_DWELL_MS, description="For how long, in ms; an hour at most.")
     surface: Literal["feed", "profile", "explore", "post"] = Field(description="Where it was seen.")
     rank: int = Field(default=0, ge=0, le=100_000, description="Its place in the page, from 0.")
+    exposure: str | None = Field(
+        default=None,
+        max_length=170,
+        description="`Feed-Exposure` of the page that it was seen on, as it came, where there was one.",
+        examples=["order-1/ranked/20260102T030405-0123456789ab"],
+    )
     at: _At = None
 
 

@@ -6,7 +6,18 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Kind = Literal["like", "comment", "reply", "mention", "tag", "follow", "request", "approval", "upload_failed"]
+Kind = Literal[
+    "like",
+    "comment",
+    "reply",
+    "mention",
+    "tag",
+    "follow",
+    "request",
+    "approval",
+    "story_reaction",
+    "upload_failed",
+]
 
 
 class SeenUpTo(BaseModel):

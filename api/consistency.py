@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from typing import Annotated
 
 from fastapi import Depends, Header
@@ -53,13 +54,14 @@ class Freshness:
         """Whether ``views`` hold what the token says, within bounds; not, where a store is away."""
         return all(await asyncio.gather(*(self._holds(user_id, view) for view in views)))
 
-    async def reach_counts(self, user_id: int) -> bool:
-        """Wait until the counters hold what the token says of likes; whether they can be asked. Redis may be away.
+    async def reach_counts(self, user_id: int, topics: Collection[str] = ("engagement",)) -> bool:
+        """Wait until the counters hold what the token says of ``topics``: of likes, without any; whether they can be
+        asked. Redis may be away.
 
         Raises ``Problem`` 503 where they are there and do not come as far in time.
         """
         try:
-            own = {tp: offset for tp, offset in self._token.items() if tp.topic == "engagement"}
+            own = {tp: offset for tp, offset in self._token.items() if tp.topic in topics}
             await Freshness(self.stores, own).reach(user_id, "counters")
         except StoreAway:
             return False

@@ -1,19 +1,24 @@
-"""What surrounds every request: its trace id, a bound on its body, HEAD, and the headers of every answer."""
+"""What surrounds every request: its trace id, bounds on its body and on the load, HEAD, and each answer's headers."""
 
 from __future__ import annotations
 
 import os
 import re
+import time
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.problems import Problem, unforeseen
+from api.metrics import SHED, answered
+from api.problems import GONE, Problem, overloaded, unforeseen
+from api.shedding import WAITS, Load, admits, class_of
 
 BODY_LIMIT = 64 * 1024
 """Bytes of a JSON body. Uploads have their own limit."""
 UPLOAD_PATH = "/api/v1/media"
+STREAM_PATH = "/api/v1/live"
+"""Stays open for hours, and has next to nothing to do: it is not counted."""
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
 _DOCUMENTATION = ("/docs", "/redoc")
 
@@ -21,9 +26,10 @@ _DOCUMENTATION = ("/docs", "/redoc")
 class Envelope:
     """ASGI middleware; written against ASGI itself, since a request passes it twice for every chunk."""
 
-    def __init__(self, app: ASGIApp, *, https: bool) -> None:
-        """``https`` says that clients come by TLS, and promises them that it stays so."""
-        self._app = app
+    def __init__(self, app: ASGIApp, *, https: bool, load: Load) -> None:
+        """``https`` says that clients come by TLS, and promises them that it stays so. ``load`` counts requests, and
+        says when some are not done."""
+        self._app, self._load = app, load
         self._headers = {
             "X-Content-Type-Options": "nosniff",
             "X-Frame-Options": "DENY",
@@ -44,25 +50,39 @@ class Envelope:
         if bodiless:
             scope["method"] = "GET"
 
-        started = False
+        status = 0
+        began = time.perf_counter()
+        wanted = class_of(scope["method"], path)
 
         async def sending(message: Message) -> None:
-            nonlocal started
-            started = True
+            nonlocal status
             if message["type"] == "http.response.start":
+                status = message["status"]
                 self._complete(MutableHeaders(scope=message), path, trace_id)
             elif bodiless and message["type"] == "http.response.body":
                 message = {**message, "body": b""}
             await send(message)
 
+        load = self._load
+        if not load.is_light and not admits(wanted, load.pressure):
+            SHED[wanted].inc()
+            answered(wanted, 503, 0.0)
+            await overloaded(Request(scope), WAITS[wanted])(scope, receive, sending)
+            return
+        counted = path != STREAM_PATH
+        load.in_flight += counted
         bounded = receive if path == UPLOAD_PATH else _bounded(scope, receive)
         try:
             await self._app(scope, bounded, sending)
         except Exception:
             # Answered here, so that this answer is complete too; the server logs what is raised.
-            if not started:
+            if not status:
                 await unforeseen(Request(scope))(scope, receive, sending)
+            status = 500  # also of an answer that broke off
             raise
+        finally:
+            load.in_flight -= counted
+            answered(wanted, status or GONE, time.perf_counter() - began)
 
     def _complete(self, headers: MutableHeaders, path: str, trace_id: str) -> None:
         headers.update(self._headers)

@@ -81,7 +81,7 @@ class Exploring:
         """A new list."""
         now = time.time_ns() // 1_000_000
         trained = await self._stores.explore_model.get()
-        trending, saved, followed = await asyncio.gather(self._trending(now), self._saved(), self._followed())
+        trending, (followed, saved) = await asyncio.gather(self._trending(now), self._followed())
         sources: dict[str, Sequence[Candidate]] = {SAVED: saved}
         missing: list[str] = []
         if trending is None:
@@ -110,19 +110,17 @@ class Exploring:
             return None
         return [Candidate(int(one.name[2:]), one.people) for one in ranked[:CANDIDATES]]
 
-    async def _followed(self) -> list[int]:
-        return await self._stores.follows.following(self._viewer_id, 0, FOLLOWED_ASKED)
-
-    async def _saved(self) -> list[Candidate]:
-        """What several of those whom the viewer follows keep: those whom the rules let them follow."""
-        followed = await self._followed()
+    async def _followed(self) -> tuple[list[int], list[Candidate]]:
+        """Whom the viewer follows, and what several of these keep: those whom the rules let them follow."""
+        followed = await self._stores.follows.following(self._viewer_id, 0, FOLLOWED_ASKED)
         facts = await self._stores.relations.facts(self._viewer_id, followed)
         asked = [
             user_id
             for user_id in followed
             if may_see_posts(facts, user_id) and facts.relation(user_id).follows and not facts.relation(user_id).mutes
         ]
-        return counted(await self._stores.saves.newest_of_each(asked, SAVES_EACH), LEAST_KEEPERS)[:CANDIDATES]
+        kept = await self._stores.saves.newest_of_each(asked, SAVES_EACH)
+        return followed, counted(kept, LEAST_KEEPERS)[:CANDIDATES]
 
     async def _unseen(self, authors: dict[int, int]) -> set[int]:
         """Those of these posts (post → author) that nobody private wrote, nor the viewer, nor somebody whom they mute,

@@ -9,11 +9,11 @@ from typing import Any
 from urllib.parse import urlsplit
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
-from api.presenting import opened
 from api.stores import Stores
 from sinks.accounts import AccountRow
 from sinks.object_store import NoSuchObject, original_key
 from sinks.own_rows import OWN, OwnRows
+from sinks.sealing import opened
 
 _AT_ONCE = 100
 _IDS = ("_id", "_ids", "mentions", "tagged", "media", "target", "post")

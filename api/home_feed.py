@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from operator import neg
 from typing import Generic, TypeVar
 
+from sinks.errors import StoreAway
+
 SPARE = 5
 """Ids looked at beyond what the page needs, since some will be dropped."""
 ROUNDS = 8
@@ -23,6 +25,10 @@ Look = Callable[[Sequence[int]], Awaitable[dict[int, Shown]]]
 """What may be shown of these ids."""
 Older = Callable[[int, int], Awaitable[list[int]]]
 """(before, limit) → ids below ``before``, newest first; fewer only where there are no more."""
+
+
+class ArchiveAway(StoreAway):
+    """What is below the floor cannot be had now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,21 +45,27 @@ async def page(
     """The ``limit`` newest visible ids below ``before``.
 
     ``skeleton`` holds every id above ``floor`` (newest first, without duplicates); from the floor downwards ``older``
-    knows them. ``floor`` 0 says that there is nothing below.
+    knows them. ``floor`` 0 says that there is nothing below. Where ``older`` raises ``ArchiveAway``, what
+    there is above makes a short page that says where to go on; where there is nothing, so does this.
     """
     # Found by bisection: hardly any of hundreds are looked at.
     above = skeleton[bisect_right(skeleton, -before, key=neg) : bisect_left(skeleton, -floor, key=neg)]
     bottom = min(before, floor + 1)
-    ended = floor == 0
+    ended, cut = floor == 0, False
     found: list[tuple[int, Shown]] = []
     reached = before
     for _ in range(ROUNDS):
         wanted = limit + 1 - len(found) + SPARE
         ids, above = above[:wanted], above[wanted:]
         if len(ids) < wanted and not ended:
-            more = await older(bottom, wanted - len(ids))
-            ended = len(more) < wanted - len(ids)
-            bottom = more[-1] if more else 0
+            try:
+                more = await older(bottom, wanted - len(ids))
+                ended = len(more) < wanted - len(ids)
+                bottom = more[-1] if more else 0
+            except ArchiveAway:
+                if not (ids or found):
+                    raise
+                more, cut = [], True
             ids = [*ids, *more]
         if not ids:
             break
@@ -62,6 +74,6 @@ async def page(
         found += [(post, visible[post]) for post in ids if post in visible]
         if len(found) > limit:
             return Page([shown for _, shown in found[:limit]], found[limit - 1][0])
-        if not above and ended:
+        if cut or (not above and ended):
             break
     return Page([shown for _, shown in found], reached if above or not ended else None)

@@ -54,6 +54,7 @@ class Log:
 
     async def say_together(self, events: Sequence[Event]) -> str:
         """Append ``events``, all or none; as ``say`` otherwise."""
+        self._stores.producer.check()
         token = consistency.format(dict(await self._stores.transactions.say(events)))
         self._response.headers[HEADER] = token
         return token

@@ -15,7 +15,7 @@ def example(example: dict[str, Any]) -> ConfigDict:
     return ConfigDict(json_schema_extra={"example": example})
 
 
-_PERSON = {"id": "1000000000000000001", "username": "ada", "name": "Ada", "verified": True}
+PERSON = {"id": "1000000000000000001", "username": "ada", "name": "Ada", "verified": True}
 _PICTURE = {
     "media_id": "1000000000000000002",
     "width": 4000,
@@ -32,9 +32,9 @@ _PICTURE = {
         }
     ],
 }
-_POST = {
+POST = {
     "id": "1000000000000000003",
-    "author": _PERSON,
+    "author": PERSON,
     "status": "published",
     "caption": "The engine at dusk",
     "media_ids": ["1000000000000000002"],
@@ -47,7 +47,7 @@ _POST = {
     "like_count": 42,
     "liked_by_me": True,
     "mentions": [],
-    "tagged": [_PERSON],
+    "tagged": [PERSON],
     "hashtags": ["dusk"],
     "place": "London",
     "liked_by_followed": [],
@@ -59,7 +59,7 @@ _COMMENT = {
     "id": "1000000000000000005",
     "post_id": "1000000000000000003",
     "parent_id": None,
-    "author": _PERSON,
+    "author": PERSON,
     "text": "What a light! @grace",
     "mentions": [{"id": "1000000000000000004", "username": "grace", "name": "Grace"}],
     "at": "2026-01-02T03:05:00.000Z",
@@ -104,7 +104,7 @@ class Tokens(BaseModel):
 class Person(BaseModel):
     """A person, in lists and beside posts. Empty where the account is not known here (yet)."""
 
-    model_config = example(_PERSON)
+    model_config = example(PERSON)
 
     id: Id
     username: str
@@ -125,7 +125,7 @@ class Profile(Person):
     """A person's page."""
 
     model_config = example(
-        _PERSON
+        PERSON
         | {
             "bio": "Pictures of engines.",
             "links": ["https://engines.example"],
@@ -153,7 +153,7 @@ class Profile(Person):
 class People(BaseModel):
     """A page of people."""
 
-    model_config = example({"items": [_PERSON], "next_cursor": "DeC2s6dkAAE"})
+    model_config = example({"items": [PERSON], "next_cursor": "DeC2s6dkAAE"})
 
     items: list[Person]
     next_cursor: str | None = Field(description="Give it as `cursor` for the next page; null at the end.")
@@ -244,7 +244,7 @@ class Picture(BaseModel):
 class Post(BaseModel):
     """A post. Only its author sees one that is not published."""
 
-    model_config = example(_POST)
+    model_config = example(POST)
 
     id: Id
     author: Person
@@ -389,7 +389,7 @@ class CaptionChanged(BaseModel):
 class Posts(BaseModel):
     """A page of posts, newest first."""
 
-    model_config = example({"items": [_POST], "next_cursor": "DeC2s6dkAAM"})
+    model_config = example({"items": [POST], "next_cursor": "DeC2s6dkAAM"})
 
     items: list[Post]
     next_cursor: str | None = Field(description="Give it as `cursor` for the next page; null at the end.")

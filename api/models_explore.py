@@ -7,9 +7,8 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from api.models import Post, example
+from api.models import POST, Post, example
 
-_POST_EXAMPLE = Post.model_config["json_schema_extra"]["example"]  # type: ignore[index]
 _REASON = {"kind": "saved_by_followed", "people": 12, "text": "12 people you follow saved this"}
 _MODEL = {"version": "1767319200000-0a1b2c3d4e5f", "trained_at": "2026-01-02T02:00:00Z"}
 
@@ -27,7 +26,7 @@ class Reason(BaseModel):
 class Explored(BaseModel):
     """A post to explore, and why."""
 
-    model_config = example({"post": _POST_EXAMPLE, "reason": _REASON})
+    model_config = example({"post": POST, "reason": _REASON})
 
     post: Post
     reason: Reason
@@ -59,7 +58,7 @@ class Explore(BaseModel):
 
     model_config = example(
         {
-            "items": [{"post": _POST_EXAMPLE, "reason": _REASON}],
+            "items": [{"post": POST, "reason": _REASON}],
             "freshness": {"made_at": "2026-01-02T03:00:00Z", "model": _MODEL, "missing": []},
             "next_cursor": None,
         }

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
 
 from pydantic import BaseModel, Field
 
+from api.bodies_notifications import Kind
 from api.models import Id, Person, example
 
 _NOTIFICATION = {
@@ -19,6 +19,7 @@ _NOTIFICATION = {
     "seen": False,
     "post_id": "1000000000000000003",
     "comment_id": None,
+    "story_id": None,
     "media_id": None,
     "code": None,
     "reason": None,
@@ -31,7 +32,7 @@ class Notification(BaseModel):
     model_config = example(_NOTIFICATION)
 
     id: Id
-    kind: Literal["like", "comment", "reply", "mention", "tag", "follow", "request", "approval", "upload_failed"]
+    kind: Kind
     text: str = Field(description="All of it in a sentence.")
     actors: list[Person] = Field(description="The newest of those who did it, newest first.")
     actor_count: int = Field(description="How many people did it, each counted once.")
@@ -39,6 +40,7 @@ class Notification(BaseModel):
     seen: bool = Field(description="Whether you had seen the newest of it.")
     post_id: Id | None = Field(description="The post that it leads to.")
     comment_id: Id | None = Field(description="The newest comment that says it.")
+    story_id: Id | None = Field(description="The story that was reacted to.")
     media_id: Id | None = Field(description="The file that was refused.")
     code: str | None = Field(description="Why, for machines.")
     reason: str | None = Field(description="Why, and what to do, for people.")

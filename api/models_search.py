@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pydantic import BaseModel, Field
 
-from api.models import _PERSON, Person, Post, example
+from api.models import PERSON, POST, Person, Post, example
 
 _CURSOR = "Give it as `cursor` for the next page; null at the end. A page may be shorter than asked before that."
-_FOUND_PERSON = {**_PERSON, "you_follow": False, "mutuals": 3}
+_FOUND_PERSON = {**PERSON, "you_follow": False, "mutuals": 3}
 _FOUND_HASHTAG = {"name": "dusk", "posts": 57, "trend": 41.7}
 _FOUND_PLACE = {
     "name": "London",
@@ -19,7 +19,6 @@ _FOUND_PLACE = {
     "population": 8961989,
     "distance_km": 0.9,
 }
-_POST_EXAMPLE = Post.model_config["json_schema_extra"]["example"]  # type: ignore[index]
 
 
 class FoundPerson(Person):
@@ -86,7 +85,7 @@ class FoundPlaces(BaseModel):
 class FoundPosts(BaseModel):
     """A page of posts, the newest first."""
 
-    model_config = example({"items": [_POST_EXAMPLE], "next_cursor": None})
+    model_config = example({"items": [POST], "next_cursor": None})
 
     items: list[Post]
     next_cursor: str | None = Field(description=_CURSOR)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from pydantic import BaseModel, Field
 
-from api.models import Post, example
-
-_POST_EXAMPLE = Post.model_config["json_schema_extra"]["example"]  # type: ignore[index]
+from api.models import POST, Post, example
 
 
 class TaggedPosts(BaseModel):
     """A page of the posts that name a hashtag or a place, those that you may see."""
 
-    model_config = example({"name": "dusk", "post_count": 1, "items": [_POST_EXAMPLE], "next_cursor": None})
+    model_config = example({"name": "dusk", "post_count": 1, "items": [POST], "next_cursor": None})
 
     name: str = Field(description="The hashtag, folded and without its sign, or the place.")
     post_count: int | None = Field(

@@ -7,10 +7,9 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from api.models import Post, example
+from api.models import POST, Post, example
 
 _STANDING = {"rank": 1, "score": 41.7, "expected": 3.2, "people": 57}
-_POST_EXAMPLE = Post.model_config["json_schema_extra"]["example"]  # type: ignore[index]
 
 
 class Trending(BaseModel):
@@ -25,7 +24,7 @@ class Trending(BaseModel):
 class TrendingPost(Trending):
     """A post that trends."""
 
-    model_config = example({**_STANDING, "post": _POST_EXAMPLE})
+    model_config = example({**_STANDING, "post": POST})
 
     post: Post
 
@@ -33,7 +32,7 @@ class TrendingPost(Trending):
 class TrendingPosts(BaseModel):
     """A page of posts that trend, first the one that is furthest above what is usual for it."""
 
-    model_config = example({"items": [{**_STANDING, "post": _POST_EXAMPLE}], "at": "2026-01-02T03:00:00Z",
+    model_config = example({"items": [{**_STANDING, "post": POST}], "at": "2026-01-02T03:00:00Z",
                             "next_cursor": None})  # fmt: skip
 
     items: list[TrendingPost]

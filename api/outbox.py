@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+from sinks.beside import beside
 from sinks.errors import StoreAway
 from sinks.mail import Mail, Mailer, MailUndelivered
 
@@ -54,13 +54,8 @@ class Outbox:
         if self._mailer is None:
             yield
             return
-        task = asyncio.create_task(self._send_all(self._mailer), name="outbox")
-        try:
+        async with beside(self._send_all(self._mailer)):
             yield
-        finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
 
     async def _send_all(self, mailer: Mailer) -> None:
         while True:

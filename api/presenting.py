@@ -17,7 +17,7 @@ from sinks.comments import CommentRow
 from sinks.counters_reader import PostCounts
 from sinks.errors import StoreAway
 from sinks.posts import MediaRow, PostRow
-from sinks.sealing import Unreadable, unseal
+from sinks.sealing import opened
 from streams.rules import Facts, in_list, is_public, keeps_pictures, may_meet, met, status_of
 
 _FOLLOWED_LOOKED_AT, _FOLLOWED_NAMED = 1000, 3
@@ -26,17 +26,6 @@ _FOLLOWED_LOOKED_AT, _FOLLOWED_NAMED = 1000, 3
 def moment(at_ms: int | None) -> datetime | None:
     """A time as JSON shows it."""
     return None if not at_ms else datetime.fromtimestamp(at_ms / 1000, UTC)
-
-
-def opened(keys: dict[int, bytes], user_id: int, sealed: bytes) -> str:
-    """The text in a personal field; empty where the person's key is gone, as after erasure."""
-    key = keys.get(user_id)
-    if key is None or not sealed:
-        return ""
-    try:
-        return unseal(key, user_id, sealed)
-    except Unreadable:
-        return ""
 
 
 class Presenter:
@@ -276,8 +265,8 @@ class Presenter:
             tagged=[people[user_id] for user_id in post.tagged if user_id in people],
             hashtags=list(post.hashtags),
             place=post.place,
-            like_count=counts.likes.total if counts else None,
-            liked_by_me=counts.likes.viewer if counts else None,
+            like_count=counts.likes if counts else None,
+            liked_by_me=counts.liked if counts else None,
             comment_count=counts.comments if counts else None,
             share_count=counts.shares if counts else None,
             saved_by_me=counts.saved if counts else None,

@@ -11,12 +11,13 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from api.models_stories import Sticker, Story, Tray, TrayEntry, TrayStory
-from api.presenting import Presenter, moment, opened
+from api.presenting import Presenter, moment
 from api.problems import Problem
 from api.stores import Stores
 from schemas.ids import MAX_ID, made_at
 from sinks.errors import StoreAway
 from sinks.home_feed_reader import Skeleton
+from sinks.sealing import opened
 from sinks.stories import StoryRow
 from streams.rules import Facts, in_tray, keeps_pictures, may_open_story
 from streams.stories import LIFE_MS

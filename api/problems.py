@@ -19,6 +19,8 @@ from api.passwords import TooBusy
 from sinks.errors import StoreAway
 from sinks.producer import TopicMissing
 
+GONE = 499
+"""The status of what nobody waits for any more, as access logs know it."""
 TYPE = "urn:shutterlog:problem:"
 MEDIA_TYPE = "application/problem+json"
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -87,7 +89,8 @@ _MEANINGS = {
     415: "The kind of body or file is not supported.",
     422: "A field is missing or wrong, or an idempotency key was used for another request.",
     429: "Too many requests: wait as `Retry-After` says.",
-    503: "A store is away, or the view has not reached the consistency token yet: wait as `Retry-After` says.",
+    503: "A store is away, the server is overloaded, or the view has not reached the consistency token yet: wait as "
+    "`Retry-After` says.",
 }
 
 
@@ -173,8 +176,14 @@ def _busy(request: Request, _error: Exception) -> Response:
 
 
 def _gone(_request: Request, _error: Exception) -> Response:
-    # Nobody is there to read it; 499 is what access logs know it as.
-    return Response(status_code=499)
+    # Nobody is there to read it.
+    return Response(status_code=GONE)
+
+
+def overloaded(request: Request, seconds: int) -> Response:
+    """The answer to a request that is not done because more is asked of this gateway than it can do."""
+    detail = f"Too much is asked of this server at this moment. Send the same request again in {seconds} s."
+    return respond(request, 503, "overloaded", detail, {"Retry-After": str(seconds)})
 
 
 def unforeseen(request: Request) -> Response:

@@ -45,10 +45,11 @@ class RankedPage(NamedTuple):
     version: str
 
 
-async def begin(stores: Stores, user_id: int, limit: int, counted: bool) -> RankedPage:
-    """Rank one person's feed, keep it, and show its first page. Raises ``Unranked``; and ``StoreAway`` where it is
-    Cassandra that is away."""
-    model = await stores.ranking_models.current()
+async def begin(stores: Stores, user_id: int, limit: int, counted: bool, version: str = "") -> RankedPage:
+    """Rank one person's feed, by the current model unless a ``version`` is named, keep it, and show its first page.
+    Raises ``Unranked``; and ``StoreAway`` where it is Cassandra that is away."""
+    models = stores.ranking_models
+    model = await (models.named(version) if version else models.current())
     if model is None:
         raise Unranked(NO_MODEL)
     try:
@@ -74,7 +75,7 @@ async def _ranked(stores: Stores, user_id: int, model: RankingModel) -> RankedLi
     if skeleton.asleep:
         raise Unranked(ASLEEP)
     remembered = stores.remembered
-    rows = (await remembered.posts(skeleton.ids, await remembered.applied())).values()
+    rows = (await remembered.posts(skeleton.ids, await asyncio.shield(remembered.asked()))).values()
     posts = [
         Candidate(
             row.post_id,

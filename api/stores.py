@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,6 +19,7 @@ from api.returning import Returning
 from sinks.accounts import AccountReader
 from sinks.adoption import AdoptedGenerations, stored_in
 from sinks.affinity import AFFINITIES, AffinityReader
+from sinks.broker_watch import BrokerWatch
 from sinks.cassandra import Cassandra
 from sinks.co_engagement import CurrentModel, co_engagement_folder
 from sinks.comments import CommentReader
@@ -37,6 +38,7 @@ from sinks.home_feed_watch import FEEDS, STORY_TRAYS, FeedWatch
 from sinks.idempotency import IdempotencyKeys, Submissions
 from sinks.insights import InsightReader
 from sinks.likes import LikeReader
+from sinks.log_since import LogSince
 from sinks.mail import Mailer
 from sinks.notice_tail import NoticeTail
 from sinks.notifications import NotificationReader
@@ -57,6 +59,7 @@ from sinks.seen_posts import SeenPostReader
 from sinks.sessions import Sessions
 from sinks.settings import Settings
 from sinks.snowflakes import SnowflakeMaker
+from sinks.standing import VIEWS_OF
 from sinks.stories import StoryReader
 from sinks.story_tray import tray_reader
 from sinks.story_views import StoryViewReader
@@ -69,6 +72,7 @@ from sinks.trending_reader import TrendLists, TrendReader
 from sinks.usernames import Usernames
 from sinks.versions import Versions
 from sinks.web_push import Vapid
+from streams.experiments import Experiment, experiments_of
 
 KAFKA_PING_SECONDS = 3.0
 REDIS_SECONDS = 1.0
@@ -95,6 +99,7 @@ class Stores:
     affinity_watch: FeedWatch
     trend_lists: TrendLists
     ranking_models: RankingModels
+    experiments: Sequence[Experiment]
     ranked_lists: RankedLists
     explore_lists: ExploreLists
     explore_model: CurrentModel
@@ -132,6 +137,7 @@ class Stores:
     submissions: Submissions
     throttles: Throttles
     notice_tail: NoticeTail
+    log_since: LogSince
     topics: Topics
     snowflakes: SnowflakeMaker
     passwords: Passwords
@@ -203,7 +209,8 @@ async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
     mailer = Mailer(settings.smtp_url, settings.mail_from) if settings.smtp_url else None
     async with AsyncExitStack() as stack:
         cassandra = await stack.enter_async_context(await Cassandra.connect(settings))
-        producer = await stack.enter_async_context(Producer(settings))
+        await stack.enter_async_context(cassandra.watching())
+        producer = await stack.enter_async_context(Producer(settings, watch=BrokerWatch()))
         redis = connect(settings.redis_url, seconds=REDIS_SECONDS)
         stack.push_async_callback(redis.aclose)
         passwords = Passwords()
@@ -238,6 +245,8 @@ async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
         await stack.enter_async_context(outbox.at_work())
         notice_tail = NoticeTail(settings)
         stack.push_async_callback(notice_tail.stop)
+        log_since = LogSince(settings, topics, VIEWS_OF)
+        stack.push_async_callback(log_since.stop)
         keys = PersonKeys(cassandra)
         sessions = Sessions(
             cassandra, seconds=settings.refresh_token_seconds, check_seconds=settings.session_check_seconds
@@ -260,6 +269,7 @@ async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
             affinity_watch=affinity_watch,
             trend_lists=TrendLists(settings.trending_cache_seconds),
             ranking_models=RankingModels(models_folder(settings)),
+            experiments=experiments_of(settings.feed_experiments),
             ranked_lists=RankedLists(
                 redis, circuit, prefix=settings.topic_prefix, seconds=settings.ranking_kept_seconds
             ),
@@ -282,6 +292,7 @@ async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
             idempotency=IdempotencyKeys(cassandra),
             submissions=Submissions(cassandra),
             notice_tail=notice_tail,
+            log_since=log_since,
             throttles=Throttles(redis, prefix=settings.topic_prefix, circuit=circuit),
             topics=topics,
             snowflakes=SnowflakeMaker(settings.node_id),

@@ -71,5 +71,5 @@ class Tagged:
 def place_of(post_id: int, counts: PostCounts) -> int:
     """Where a post stands among the top ones, the higher the better: a comment weighs as much as two likes, a share as
     much as four; equal ones in an order that stays."""
-    score = counts.likes.total + 2 * counts.comments + 4 * counts.shares
+    score = counts.likes + 2 * counts.comments + 4 * counts.shares
     return min(score, _MOST_SCORE) << _TIE_BITS | post_id & (1 << _TIE_BITS) - 1

@@ -18,7 +18,7 @@ from api.stores import Stores
 from schemas.events import Notified
 from sinks.audience import Cause, RuledAudiences
 from sinks.consistency import SOURCES
-from streams.notifications import COMMENT, MENTION, REPLY
+from streams.notifications import COMMENT, MENTION, REPLY, STORY_REACTION
 from streams.records import TopicPartition
 
 AT_ONCE = 200
@@ -95,7 +95,7 @@ async def _applied(stores: Stores, events: Iterable[Notified]) -> Mapping[str, M
 
 def _judges(event: Notified) -> Iterable[tuple[str, TopicPartition]]:
     """The view that has to hold what ``event`` tells of, and where in the log that stands."""
-    view, source = "comments" if _said(event) else "posts", event.source
+    view, source = "comments" if _said(event) else "stories" if _story(event) else "posts", event.source
     if source.topic in SOURCES[view]:
         yield view, TopicPartition(source.topic, source.partition)
 
@@ -109,13 +109,22 @@ def _said(event: Notified) -> int:
     return event.comment if event.kind in (COMMENT, REPLY, MENTION) else 0
 
 
+def _story(event: Notified) -> int:
+    """The story that it shows; 0 for none."""
+    return event.target if event.kind == STORY_REACTION else 0
+
+
 async def _actors(stores: Stores, events: Sequence[Notified]) -> dict[Notified, Person]:
     """The actors of those of ``events`` that may be told."""
     if not events:
         return {}
-    causes = {event: Cause(event.recipient_id, event.actor_id, event.post, _said(event)) for event in events}
+    causes = {
+        event: Cause(event.recipient_id, event.actor_id, event.post, _said(event), _story(event)) for event in events
+    }
     told, people = await asyncio.gather(
-        RuledAudiences(stores.relations, stores.posts, stores.comments).told(set(causes.values())),
+        RuledAudiences(stores.relations, stores.posts, stores.comments, stores.stories).told(
+            set(causes.values()), stores.clock()
+        ),
         Presenter(stores).let_through({event.actor_id for event in events}),
     )
     return {event: people[event.actor_id] for event, cause in causes.items() if cause in told}

@@ -14,7 +14,8 @@ from api.problems import Problem
 
 PART = "file"
 _FRAMING = 16 * 1024
-"""Bytes that boundaries, headers and other parts of the form may take beside the file."""
+"""Bytes that boundaries, headers and other parts of the form may take beside the file: each part is some work, and a
+form of nothing else would be a minute of it."""
 
 
 class Upload:
@@ -29,6 +30,7 @@ class Upload:
         self._pieces: list[bytes] = []
         self._in_file = False
         self._files = 0
+        self._in_files = 0
         self._complete = False
         self._header = (b"", b"")
         self._headers: dict[bytes, bytes] = {}
@@ -54,6 +56,8 @@ class Upload:
             if received > self._limit + _FRAMING:
                 raise self._too_large()
             held += self._parsed(parser, body)
+            if received - self._in_files > _FRAMING:
+                raise self._too_large()
             # The first bytes are held until they tell the kind of file.
             if self.content_type or sum(map(len, held)) >= HEAD_BYTES:
                 for piece in self._checked(held):
@@ -141,6 +145,7 @@ class Upload:
     def _bytes_come(self, piece: bytes, start: int, end: int) -> None:
         if self._in_file:
             self._pieces.append(piece[start:end])
+            self._in_files += end - start
 
     def _form_ends(self) -> None:
         self._complete = True

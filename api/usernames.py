@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from api.log import now_ms
-from api.presenting import opened
 from api.problems import Problem
 from api.stores import Stores
+from sinks.sealing import opened
 from sinks.usernames import RESERVATION_MS, Name
 from streams.usernames import folded, skeleton
 

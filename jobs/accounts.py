@@ -11,7 +11,7 @@ from schemas.ids import MAX_ID, MIN_ID
 from sinks.accounts import AccountReader
 from sinks.cassandra import Cassandra
 from sinks.credentials import Credentials
-from sinks.generations import FIRST, GenerationLog
+from sinks.generations import GenerationLog
 from sinks.producer import Producer
 from sinks.scans import scan_table
 from sinks.sessions import Sessions
@@ -46,8 +46,7 @@ def change_role(settings: Settings, who: str, role: str, *, dry_run: bool = Fals
 
 
 async def _change_role(settings: Settings, who: str, role: str, dry_run: bool) -> str:
-    generations = await asyncio.to_thread(GenerationLog(settings).read)
-    live = generations["accounts"].live if "accounts" in generations else FIRST
+    live = (await asyncio.to_thread(GenerationLog(settings).of, "accounts")).live
     async with await Cassandra.connect(settings) as cassandra:
         accounts = AccountReader(cassandra, live)
         user_id = await _person(cassandra, who)
@@ -108,8 +107,7 @@ def erased(settings: Settings) -> list[int]:
 
 
 async def _erased(settings: Settings) -> list[int]:
-    generations = await asyncio.to_thread(GenerationLog(settings).read)
-    live = generations["accounts"].live if "accounts" in generations else FIRST
+    live = (await asyncio.to_thread(GenerationLog(settings).of, "accounts")).live
     async with await Cassandra.connect(settings) as cassandra:
         return sorted([row.user_id async for row in scan_table(cassandra, "accounts", live) if row.erased])
 

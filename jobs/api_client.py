@@ -9,7 +9,7 @@ import httpx
 
 from jobs.photos import Photo
 
-_TRIES = 60
+_TRIES, _BROKEN_TRIES = 60, 3
 _LONGEST_PAUSE_SECONDS = 10.0
 
 
@@ -24,8 +24,8 @@ class ApiRefused(RuntimeError):
 class ApiClient:
     """A connection to the API at ``base_url``, and the session of one person once ``log_in`` has returned.
 
-    Answers 429 and 503 are waited for as ``Retry-After`` says. Every method raises ``ApiRefused``, and httpx's errors
-    where nobody answers.
+    Answers 429 and 503 are waited for as ``Retry-After`` says, and what a broken line left open is asked again: by its
+    key, or by what it is, all counts once. Every method raises ``ApiRefused``, and httpx's errors where nobody answers.
     """
 
     def __init__(self, base_url: str, timeout_seconds: float = 30.0) -> None:
@@ -128,8 +128,17 @@ class ApiClient:
         headers = {"Idempotency-Key": key} if key else {}
         if self._token and method == "GET":
             headers["Consistency-Token"] = self._token
+        broken = 0
         for _ in range(_TRIES):
-            answer = await self._http.request(method, path, headers=headers, **body)
+            try:
+                answer = await self._http.request(method, path, headers=headers, **body)
+            except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError):
+                # A gateway that sheds a request does not read its body, and one with idle lines closes them.
+                broken += 1
+                if broken > _BROKEN_TRIES:
+                    raise
+                await asyncio.sleep(1)
+                continue
             if answer.status_code not in (429, 503):
                 break
             pause = float(answer.headers.get("Retry-After", 1))

@@ -11,11 +11,12 @@ import json
 import os
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jobs import cli_accounts, cli_dlq, cli_log, cli_spam, cli_train, cli_views
+from jobs import cli_accounts, cli_chaos, cli_dlq, cli_log, cli_spam, cli_train, cli_views
+from jobs.cli_options import AsJson, DryRun, fail
 
 if TYPE_CHECKING:
     from jobs.services.stack import Stack
@@ -44,9 +45,6 @@ BENCHES = (
     "ranking",
 )
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done and do nothing.")]
-
 
 def main() -> None:
     """Entry point."""
@@ -60,6 +58,9 @@ def main() -> None:
 def up(
     services_only: Annotated[bool, typer.Option("--services-only", help="Leave out the API and the agents.")] = False,
     free_ports: Annotated[bool, typer.Option("--free-ports", help="Use free ports instead of the usual ones.")] = False,
+    clusters: Annotated[
+        bool, typer.Option("--clusters", help="3 brokers, 3 Cassandra nodes, 3 Redis masters with a replica each.")
+    ] = False,
     demo: Annotated[bool, typer.Option("--demo/--no-demo", help="Load the small demo world once.")] = True,
     dry_run: DryRun = False,
 ) -> None:
@@ -69,14 +70,17 @@ def up(
     as it is and not started.
     """
     from jobs.services.failures import StackError
+    from sinks.errors import StoreAway
+    from sinks.registry import RegistryRefused
+    from sinks.topics import TopicsUnfit
 
     stack = _stack()
     if dry_run:
-        for line in stack.plan(free_ports=free_ports, apps=not services_only):
+        for line in stack.plan(free_ports=free_ports, apps=not services_only, clustered=clusters):
             typer.echo(line)
         return
     try:
-        stack.start_services(free_ports=free_ports)
+        stack.start_services(free_ports=free_ports, clustered=clusters)
         if not services_only:
             settings = _settings()
             _provision(settings)
@@ -89,8 +93,8 @@ def up(
             typer.echo(f"Shutterlog is up: http://{settings.api_host}:{settings.api_port}")
         else:
             typer.echo(f"the services are up; addresses in {stack.home.addresses_file}")
-    except StackError as error:
-        _fail(str(error))
+    except (StackError, StoreAway, TopicsUnfit, RegistryRefused) as error:
+        fail(str(error))
 
 
 @app.command()
@@ -104,7 +108,7 @@ def down(dry_run: DryRun = False) -> None:
         return
     left = stack.stop()
     if left:
-        _fail("still running: " + ", ".join(f"{name} (pid {pid})" for pid, name in left.items()))
+        fail("still running: " + ", ".join(f"{name} (pid {pid})" for pid, name in left.items()))
     typer.echo(f"stopped {len(running)} program(s)" if running else "nothing was running")
 
 
@@ -140,7 +144,7 @@ def provision(dry_run: DryRun = False) -> None:
     try:
         made = provision(_settings(), dry_run=dry_run)
     except (StoreAway, TopicsUnfit, RegistryRefused) as error:
-        _fail(str(error))
+        fail(str(error))
     for line in made.lines(dry_run):
         typer.echo(line)
 
@@ -148,6 +152,7 @@ def provision(dry_run: DryRun = False) -> None:
 schemas = typer.Typer(help="The schemas of the events.", no_args_is_help=True)
 app.add_typer(schemas, name="schemas")
 app.add_typer(cli_log.app)
+app.add_typer(cli_chaos.app)
 app.add_typer(cli_spam.app)
 
 
@@ -159,7 +164,7 @@ def schemas_check(as_json: AsJson = False) -> None:
     try:
         found = check(read_lock())
     except ValueError as error:
-        _fail(str(error))
+        fail(str(error))
     if as_json:
         typer.echo(json.dumps({"well": found.well, "broken": found.broken, "unlocked": found.unlocked}))
     else:
@@ -178,7 +183,7 @@ def schemas_lock(dry_run: DryRun = False) -> None:
         before = read_lock()
         after = extended(before)
     except ValueError as error:
-        _fail(str(error))
+        fail(str(error))
     for number in sorted(after.by_id.keys() - before.by_id.keys()):
         version = after.by_id[number]
         typer.echo(f"{'would lock' if dry_run else 'locked'} {version.subject} version {version.version}, id {number}")
@@ -221,7 +226,7 @@ def simulate(
     try:
         report = simulate(_settings(), wishes, quiet=as_json, dry_run=dry_run)
     except (ValueError, OSError, StoreAway, LookupError, NoAgents, NoRenditions, ApiRefused) as error:
-        _fail(str(error))
+        fail(str(error))
     if as_json:
         typer.echo(json.dumps(report))
     else:
@@ -243,7 +248,7 @@ def verify(
     try:
         report = verify(_settings(), views or (), patience=wait, quiet=as_json)
     except (UnknownView, StoreAway, LogRemade, LookupError) as error:
-        _fail(str(error))
+        fail(str(error))
     for line in report.lines(show):
         typer.echo(line, err=as_json)
     if as_json:
@@ -272,23 +277,23 @@ def bench(
     from sinks.errors import StoreAway
 
     if name not in BENCHES:
-        _fail(f"there is no bench {name}; there are {', '.join(BENCHES)}")
+        fail(f"there is no bench {name}; there are {', '.join(BENCHES)}")
     if event not in ("post", "like") or (event == "like" and name != "pipeline"):
-        _fail("--event is post or like, and goes with the bench pipeline")
+        fail("--event is post or like, and goes with the bench pipeline")
     options = {"trending": {"log": log, "plot": plot}, "recommend": {"log": log}}
     if log and name not in options or plot and name != "trending":
-        _fail("--log goes with the benches trending and recommend, --plot with trending")
+        fail("--log goes with the benches trending and recommend, --plot with trending")
     given = options.get(name, {})
     try:
         report: dict[str, Any] = import_module(
             f"jobs.bench_{name.replace('-', '_')}{'_likes' if event == 'like' else ''}"
         ).run(**given)
     except StoreAway as error:
-        _fail(f"{error}: `shutterlog up --services-only` starts what a bench needs")
+        fail(f"{error}: `shutterlog up --services-only` starts what a bench needs")
     except (OSError, ValueError) as error:
         if name not in options:
             raise
-        _fail(str(error))
+        fail(str(error))
     if as_json:
         typer.echo(json.dumps(report))
     else:
@@ -322,11 +327,6 @@ def _load_demo(settings: Settings) -> Any:
     from jobs.demo import load
 
     return load(settings)
-
-
-def _fail(reason: str) -> NoReturn:
-    typer.echo(f"shutterlog: {reason}", err=True)
-    raise typer.Exit(1)
 
 
 if __name__ == "__main__":

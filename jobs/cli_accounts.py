@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done and do nothing.")]
+from jobs.cli_options import DryRun, fail
+
 accounts = typer.Typer(help="People's accounts.", no_args_is_help=True)
 
 
@@ -30,7 +31,7 @@ def role(
     try:
         typer.echo(change_role(Settings(), user, role, dry_run=dry_run))
     except (AccountUnknown, RoleUnknown, StoreAway, LookupError) as error:
-        _fail(str(error))
+        fail(str(error))
 
 
 def erase(
@@ -52,7 +53,7 @@ def erase(
     from sinks.settings import Settings
 
     if listing == bool(users or again):
-        _fail("say whom to erase, or --list")
+        fail("say whom to erase, or --list")
     try:
         if listing:
             for user_id in erased(Settings()):
@@ -62,9 +63,4 @@ def erase(
         for line in erase_people(Settings(), [*(users or ()), *lines], dry_run=dry_run):
             typer.echo(line)
     except (AccountUnknown, StoreAway, LookupError, OSError) as error:
-        _fail(str(error))
-
-
-def _fail(reason: str) -> NoReturn:
-    typer.echo(f"shutterlog: {reason}", err=True)
-    raise typer.Exit(1)
+        fail(str(error))

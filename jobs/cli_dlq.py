@@ -7,9 +7,11 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from jobs.cli_options import DryRun, fail
 
 if TYPE_CHECKING:
     from jobs.dlq import Filters
@@ -30,7 +32,6 @@ From = Annotated[
     Path | None, typer.Option("--from", help="JSON lines from this file; - for standard input.", allow_dash=True)
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object for each letter.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done and do nothing.")]
 
 
 @dlq.command("list")
@@ -101,7 +102,7 @@ def show(
         wanted = [address_of(one) for one in letters or ()]
         named = {one.letter for one in parsed(_lines(given))} if given else set()
         if not wanted and not named:
-            _fail("which letter? Name TOPIC-PARTITION@OFFSET, or give lines of `dlq list --json` to --from")
+            fail("which letter? Name TOPIC-PARTITION@OFFSET, or give lines of `dlq list --json` to --from")
         topics = {one.tp.topic for one in wanted} | {one.tp.topic for one in named}
         book = read(_settings(), topics, quiet=as_json)
     found = {
@@ -118,7 +119,7 @@ def show(
     missing = [str(one) for one in wanted if one not in {Address(name.tp, name.offset) for name in found}]
     missing += [str(one) for one in named if one not in found]
     if missing:
-        _fail(f"no such letter{f' of {view}' if view else ''}: {', '.join(missing)}; `shutterlog dlq list` names them")
+        fail(f"no such letter{f' of {view}' if view else ''}: {', '.join(missing)}; `shutterlog dlq list` names them")
 
 
 @dlq.command()
@@ -155,7 +156,7 @@ def redrive(
         elif filters.are_none:
             outcomes = redrive_from(_settings(), _lines(given), dry_run=dry_run, quiet=as_json)
         else:
-            _fail("--from names its letters itself: leave out the filters")
+            fail("--from names its letters itself: leave out the filters")
     _print(outcomes, as_json)
     left = sum(one.what == "left" for one in outcomes)
     typer.echo(f"{len(outcomes) - left:,} {'would be ' if dry_run else ''}redriven, {left:,} left", err=True)
@@ -192,16 +193,16 @@ def purge(
     with _failures():
         filters = _filters(letters, topic, view, kind, error, since, until)
         if filters.are_none and not everything and given is None and not delete:
-            _fail("purge what? Name letters or give filters; --all means every letter")
+            fail("purge what? Name letters or give filters; --all means every letter")
         named = parsed(_lines(given)) if given else []
         chosen = filters if everything or not filters.are_none else None
         if not yes and not dry_run:
             if given is not None and str(given) == "-":
-                _fail("say --yes: standard input has the lines, so nobody can be asked")
+                fail("say --yes: standard input has the lines, so nobody can be asked")
             count = len(purge(_settings(), chosen, named, dry_run=True).outcomes)
             asked = f"Purge {count:,} letters{' and delete what is resolved' if delete else ''}?"
             if not typer.confirm(asked, err=True):
-                _fail("nothing was purged")
+                fail("nothing was purged")
         done = purge(_settings(), chosen, named, delete=delete, dry_run=dry_run, quiet=as_json)
     _print(done.outcomes, as_json)
     would = "would be " if dry_run else ""
@@ -266,9 +267,4 @@ def _failures() -> Iterator[None]:
     try:
         yield
     except (BadRequest, Overtaken, StoreAway, TooLarge, TopicMissing, RegistryRefused, OSError, UnicodeError) as error:
-        _fail(str(error))
-
-
-def _fail(reason: str) -> NoReturn:
-    typer.echo(f"shutterlog: {reason}", err=True)
-    raise typer.Exit(1)
+        fail(str(error))

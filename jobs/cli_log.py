@@ -6,16 +6,17 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from jobs.cli_options import AsJson, fail
 
 if TYPE_CHECKING:
     from sinks.settings import Settings
 
 app = typer.Typer()
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything, say what would be done, do nothing.")]
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The backup's folder.")]
 Keys = Annotated[Path | None, typer.Option(help="Folder of the keys and what else is secret; DIR/keys without.")]
@@ -36,7 +37,7 @@ def backup(folder: Folder, keys: Keys = None, as_json: AsJson = False, dry_run: 
     try:
         report = run(_settings(), folder, keys, quiet=as_json, dry_run=dry_run)
     except (BackupRefused, StoreAway, LookupError, OSError) as error:
-        _fail(str(error))
+        fail(str(error))
     if as_json:
         typer.echo(json.dumps(report.to_json()))
     else:
@@ -60,7 +61,7 @@ def restore(folder: Folder, keys: Keys = None, as_json: AsJson = False, dry_run:
     try:
         report = run(_settings(), folder, keys, quiet=as_json, dry_run=dry_run)
     except (BackupRefused, RegistryRefused, StoreAway, TopicsUnfit, LookupError, OSError) as error:
-        _fail(str(error))
+        fail(str(error))
     if as_json:
         typer.echo(json.dumps(report.to_json()))
     else:
@@ -98,7 +99,7 @@ def tail(
         if not follow:
             raise
     except (TailRefused, StoreAway, LookupError) as error:
-        _fail(str(error))
+        fail(str(error))
 
 
 @app.command("explain-feed")
@@ -115,7 +116,7 @@ def explain_feed(
     try:
         report = explain(_settings(), user, post, limit)
     except (UnknownPerson, StoreAway, LookupError) as error:
-        _fail(str(error))
+        fail(str(error))
     if as_json:
         typer.echo(json.dumps(report.to_json()))
     else:
@@ -129,8 +130,3 @@ def _settings() -> Settings:
     from sinks.settings import Settings
 
     return Settings()
-
-
-def _fail(reason: str) -> NoReturn:
-    typer.echo(f"shutterlog: {reason}", err=True)
-    raise typer.Exit(1)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 
-train = typer.Typer(help="Learn models from the facts in ClickHouse.", no_args_is_help=True)
+from jobs.cli_options import AsJson, fail
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+train = typer.Typer(help="Learn models from the facts in ClickHouse.", no_args_is_help=True)
 
 
 @train.command()
@@ -40,7 +40,7 @@ def ranking(
         else:
             found = learn(settings, days=days, seed=seed, dry_run=dry_run)
     except (StoreAway, Unanswerable, TooFew, Unusable, LookupError, OSError) as error:
-        _fail(str(error))
+        fail(str(error))
     if as_json:
         typer.echo(json.dumps(found))
         return
@@ -64,14 +64,9 @@ def explore(
     try:
         found = run(Settings(), days=days, most=most, dry_run=dry_run)
     except (StoreAway, Unanswerable, OSError, ValueError) as error:
-        _fail(str(error))
+        fail(str(error))
     if as_json:
         typer.echo(json.dumps(found))
         return
     for key, value in found.items():
         typer.echo(f"{key:<10} {value}")
-
-
-def _fail(reason: str) -> NoReturn:
-    typer.echo(f"shutterlog: {reason}", err=True)
-    raise typer.Exit(1)

@@ -6,12 +6,12 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done and do nothing.")]
+from jobs.cli_options import AsJson, DryRun, fail
+
 View = Annotated[str, typer.Argument(help="A view, as `shutterlog views list` names it.")]
 Show = Annotated[int, typer.Option(help="Differences to print.")]
 
@@ -47,7 +47,7 @@ def _replay(
     from sinks.settings import Settings
 
     if rate < 0:
-        _fail("--rate is in events a second, and 0 for as fast as possible")
+        fail("--rate is in events a second, and 0 for as fast as possible")
     with _failures():
         if dry_run:
             planned = plan(Settings(), view, fresh=fresh)
@@ -169,9 +169,4 @@ def _failures() -> Iterator[None]:
     try:
         yield
     except (UnknownView, LeaseHeld, LeaseLost, LogRemade, StoreAway, LookupError, ValueError) as error:
-        _fail(str(error))
-
-
-def _fail(reason: str) -> NoReturn:
-    typer.echo(f"shutterlog: {reason}", err=True)
-    raise typer.Exit(1)
+        fail(str(error))

@@ -5,7 +5,7 @@ from __future__ import annotations
 EMITTERS: dict[str, tuple[str, ...]] = {
     "media": ("media",),
     "publisher": ("posts", "media", "stories"),
-    "notices": ("engagement", "graph", "posts"),
+    "notices": ("engagement", "graph", "posts", "stories"),
     "saga": ("graph", "engagement", "accounts", "posts", "media", "stories"),
     "erasure": ("accounts", "media"),
 }

@@ -18,7 +18,8 @@ from schemas.events import EVENTS, TOPICS, Event
 from schemas.readable import fields_of
 from sinks.errors import StoreAway
 from sinks.generations import TOPIC as GENERATIONS
-from sinks.producer import TopicMissing, failure, partition_of
+from sinks.partitioning import partition_of
+from sinks.producer import TopicMissing, failure
 from sinks.settings import Settings
 from sinks.topics import DLQ_SUFFIX
 

@@ -11,12 +11,10 @@ import time
 from typing import Any
 
 from jobs.co_engagement import Turned, histories_of, train
-from sinks.clickhouse import ClickHouse, Unanswerable
+from sinks.clickhouse import ClickHouse
 from sinks.co_engagement import co_engagement_folder, write
-from sinks.errors import StoreAway
 from sinks.fact_tables import fact_tables
-from sinks.generations import FIRST, GenerationLog
-from sinks.insights import NO_TABLE
+from sinks.generations import GenerationLog
 from sinks.settings import Settings
 
 DAYS, MOST_ROWS = 180, 5_000_000
@@ -25,9 +23,10 @@ _LAST = (
     "SELECT actor_id, post_id, max(said_at) AS turned FROM ("
     "SELECT actor_id, post_id, toUnixTimestamp64Milli(argMax(at, _offset)) AS said_at, argMax(_event, _offset) AS last "
     "FROM {table} WHERE _event IN ('PostLiked', 'PostUnliked', 'PostSaved', 'PostUnsaved', 'PostShared', "
-    "'CommentAdded') AND at >= fromUnixTimestamp64Milli({{since:Int64}}) AND actor_id != author_id "
+    "'PostUnshared', 'CommentAdded') AND at >= fromUnixTimestamp64Milli({{since:Int64}}) AND actor_id != author_id "
     "GROUP BY actor_id, post_id, multiIf(_event IN ('PostLiked', 'PostUnliked'), 1, _event IN ('PostSaved', "
-    "'PostUnsaved'), 2, 3)) WHERE last NOT IN ('PostUnliked', 'PostUnsaved') "
+    "'PostUnsaved'), 2, _event IN ('PostShared', 'PostUnshared'), 3, 4)) "
+    "WHERE last NOT IN ('PostUnliked', 'PostUnsaved', 'PostUnshared') "
     "GROUP BY actor_id, post_id ORDER BY turned DESC, actor_id, post_id LIMIT {{most:Int64}}"
 )
 
@@ -55,14 +54,8 @@ def run(settings: Settings, *, days: int = DAYS, most: int = MOST_ROWS, dry_run:
 
 
 async def _rows(settings: Settings, since: int, most: int) -> list[tuple[int, int, int]]:
-    generations = await asyncio.to_thread(GenerationLog(settings).read)
-    live = generations["facts"].live if "facts" in generations else FIRST
+    live = (await asyncio.to_thread(GenerationLog(settings).of, "facts")).live
     table = fact_tables()["engagement"].name(live)
     async with await ClickHouse.connect(settings) as clickhouse:
-        try:
-            found = await clickhouse.query(_LAST.format(table=table), {"since": since, "most": most})
-        except Unanswerable as error:
-            if error.code in NO_TABLE:
-                raise StoreAway("ClickHouse has no facts yet: its agent has not begun") from error
-            raise
+        found = await clickhouse.query_facts(_LAST.format(table=table), {"since": since, "most": most})
     return [(int(person), int(post), int(turned)) for person, post, turned in found]

@@ -19,7 +19,7 @@ from jobs.ranking_network import Network, fit, log_loss
 from jobs.ranking_past import Shown, shown
 from schemas.events import Event
 from sinks.clickhouse import ClickHouse
-from sinks.generations import FIRST, GenerationLog, now_ms
+from sinks.generations import GenerationLog, now_ms
 from sinks.ranking_facts import engagement
 from sinks.ranking_models import Manifest, models_folder, publish
 from sinks.settings import Settings
@@ -82,8 +82,7 @@ async def events_of(settings: Settings, since: int) -> list[Event]:
 
 def live_facts(settings: Settings) -> int:
     """The generation of the facts that is live. Raises ``StoreAway``."""
-    found = GenerationLog(settings).read().get("facts")
-    return found.live if found else FIRST
+    return GenerationLog(settings).of("facts").live
 
 
 def train(settings: Settings, *, days: int = DAYS, seed: int = 1, dry_run: bool = False) -> dict[str, Any]:

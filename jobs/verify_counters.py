@@ -124,7 +124,7 @@ class CounterComparison:
         while some := list(islice(rest, _AT_ONCE)):
             for post_id, counts in (await reader.posts(some, None)).items():
                 self._found.checked += 1
-                told = {LIKES: counts.likes.total, COMMENTS: counts.comments, SHARES: counts.shares}
+                told = {LIKES: counts.likes, COMMENTS: counts.comments, SHARES: counts.shares}
                 for kind, total in told.items():
                     says = len(self._expected[kind].get(post_id, ()))
                     if total != says:

@@ -20,6 +20,8 @@ from schemas.events import (
     PostLiked,
     PostPublished,
     PostUnliked,
+    StoryReacted,
+    StoryReactionWithdrawn,
     Unfollowed,
     UploadFailed,
 )
@@ -112,6 +114,10 @@ class NoticeFold:
                 self._stands(Subject(event.author_id, "like", event.post_id, event.actor_id))
             case PostUnliked():
                 self.asked.discard(Subject(event.author_id, "like", event.post_id, event.actor_id))
+            case StoryReacted(author_id=owner, story_id=story):
+                self._stands(Subject(owner, "story_reaction", story, event.actor_id))
+            case StoryReactionWithdrawn(author_id=owner, story_id=story):
+                self.asked.discard(Subject(owner, "story_reaction", story, event.actor_id))
             case CommentAdded(author_id=owner, post_id=post, comment_id=comment, actor_id=who):
                 others = set(event.mentions) - {owner, event.parent_author_id}
                 for person in others:

@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Iterator
 from jobs.verify_differences import Differences
 from jobs.verify_fold import Fold
 from sinks.person_keys import PersonKeys
-from sinks.sealing import Unreadable, unseal
+from sinks.sealing import opened
 from sinks.search_reader import SearchReader
 from sinks.search_tiers import EXACT
 
@@ -79,9 +79,9 @@ class _Opening:
             keys = await self._keys.get_many(some)
             for user_id in some:
                 account = fold.accounts[user_id]
-                username = _text(keys.get(user_id), user_id, account.username)
+                username = opened(keys, user_id, account.username)
                 if username:
-                    name = _text(keys.get(user_id), user_id, account.name)
+                    name = opened(keys, user_id, account.name)
                     popular = min(int(2 * math.log2(followers.get(user_id, 0) + 1)), 255)
                     yield user_id, _digest(username, name, str(int(bool(account.verified))), str(popular)), username
 
@@ -93,7 +93,7 @@ class _Opening:
             keys = await self._keys.get_many({fold.posts[post_id].author_id for post_id in some})
             for post_id in some:
                 post = fold.posts[post_id]
-                caption = _text(keys.get(post.author_id), post.author_id, post.caption)
+                caption = opened(keys, post.author_id, post.caption)
                 if caption:
                     yield post_id, _digest(str(post.author_id), caption)
 
@@ -121,12 +121,3 @@ def _is_gone(fold: Fold, user_id: int) -> bool:
 
 def _digest(*texts: str) -> str:
     return hashlib.blake2b("\0".join(texts).encode(), digest_size=8).hexdigest()
-
-
-def _text(key: bytes | None, user_id: int, sealed: bytes | None) -> str:
-    if key is None or not sealed:
-        return ""
-    try:
-        return unseal(key, user_id, sealed)
-    except Unreadable:
-        return ""

@@ -16,11 +16,15 @@ from schemas.events import (
     Searched,
 )
 from schemas.events_activity import SURFACES
+from streams.experiments import RANKED, Exposure, assigned, experiments_of
 from streams.notifications import KINDS
 
 _FRESH = 200
 _SURFACE_WEIGHTS = (70, 10, 15, 5)
 _PAGE = 30
+_EXPERIMENTS = experiments_of("order-1=latest:40,ranked:40")
+_MODEL, _UNRANKED = "20260101T000000-0123456789ab", 0.02
+"""What ranks in this world, and how often it cannot."""
 
 
 class Activity:
@@ -62,6 +66,7 @@ class Activity:
         (surface,) = random.choices(SURFACES, _SURFACE_WEIGHTS)
         dwell = min(int(random.lognormvariate(7.3, 1.0)), 3_600_000)
         rank = 0 if surface == "post" else min(int(random.expovariate(0.15)), _PAGE - 1)
+        exposure: dict[str, Any] = self._exposure(user, dwell) if surface == "feed" else {}
         return PostSeen(
             **self._by(user),
             viewer_id=user,
@@ -70,8 +75,18 @@ class Activity:
             dwell_ms=dwell,
             surface=surface,
             rank=rank,
+            **exposure,
             **about(post),
         )
+
+    def _exposure(self, user: int, dwell: int) -> dict[str, str]:
+        """By lot, as a gateway would say. Now and then ranking is late: by ``dwell``, so that what else happens in this
+        world is the same with experiments and without."""
+        given = assigned(_EXPERIMENTS, user)
+        if given is None:
+            return {}
+        ranked = given[1].name == RANKED and dwell % 100 >= 100 * _UNRANKED
+        return Exposure(given[0].name, given[1].name, _MODEL if ranked else "")._asdict()
 
     def _by(self, actor: int) -> dict[str, Any]:
         return {"event_id": self._ids.next(), "at": self._ids.at, "actor_id": actor}

@@ -20,7 +20,8 @@ class NotificationsSeen(Event, frozen=True, kw_only=True):
 
 class PostSeen(Event, frozen=True, kw_only=True):
     """``viewer_id`` had a post of somebody else's before their eyes, for ``dwell_ms``, at the ``rank``-th place of a
-    page."""
+    page. Where the page came of an ``experiment``: which ``variant`` they get in it, and which ``model`` ranked the
+    page; empty for none."""
 
     TOPIC = "activity"
     KEY = "viewer_id"
@@ -32,6 +33,9 @@ class PostSeen(Event, frozen=True, kw_only=True):
     rank: int
     hashtags: list[str] = []
     place: str = ""
+    experiment: str = ""
+    variant: str = ""
+    model: str = ""
 
 
 class ProfileVisited(Event, frozen=True, kw_only=True):

@@ -22,8 +22,8 @@ class Notified(Event, frozen=True, kw_only=True):
     """``recipient_id`` is to be told what the actor did. Written once for each cause, in one transaction with the
     emitter's position.
 
-    ``target`` is what it is about, for one ``kind``: a post; of a reply the comment replied to; 0 for the recipient
-    themself. It leads to ``post``, and ``comment`` says it; 0 for none.
+    ``target`` is what it is about, for one ``kind``: a post, a story; of a reply the comment replied to; 0 for the
+    recipient themself. It leads to ``post``, and ``comment`` says it; 0 for none.
     """
 
     TOPIC = "notifications"

@@ -12,29 +12,35 @@ from typing import NamedTuple
 from sinks.comments import CommentReader
 from sinks.posts import PostReader, PostRow
 from sinks.relations import RelationReader
-from streams.rules import Facts, may_notify, may_open
+from sinks.stories import StoryReader, StoryRow
+from streams.rules import Facts, may_notify, may_open, may_open_story
 
 
 class Cause(NamedTuple):
-    """What somebody did, for one recipient; ``post`` and ``comment`` are those that it shows, 0 for none."""
+    """What somebody did, for one recipient; ``post``, ``comment`` and ``story`` are those that it shows, 0 for none."""
 
     recipient_id: int
     actor_id: int
     post: int = 0
     comment: int = 0
+    story: int = 0
 
 
 class RuledAudiences:
     """Many recipients at once. Every method raises ``StoreAway``."""
 
-    def __init__(self, relations: RelationReader, posts: PostReader, comments: CommentReader) -> None:
-        self._relations, self._posts, self._comments = relations, posts, comments
+    def __init__(
+        self, relations: RelationReader, posts: PostReader, comments: CommentReader, stories: StoryReader
+    ) -> None:
+        self._relations, self._posts, self._comments, self._stories = relations, posts, comments, stories
 
-    async def told(self, causes: Collection[Cause]) -> set[Cause]:
-        """Those of ``causes`` that their recipients may be told of, in two round trips at most."""
-        rows, said = await asyncio.gather(
+    async def told(self, causes: Collection[Cause], now: int) -> set[Cause]:
+        """Those of ``causes`` that their recipients may be told of at ``now`` in ms, in three round trips at most, of
+        which the second is only for stories that are over."""
+        rows, said, stories = await asyncio.gather(
             self._posts.by_ids({cause.post for cause in causes if cause.post}),
             self._comments.standing({cause.comment for cause in causes if cause.comment}),
+            self._stories.open_among({cause.story for cause in causes if cause.story}, now),
         )
         about: dict[int | None, set[int]] = {}
         for cause in causes:
@@ -42,6 +48,8 @@ class RuledAudiences:
             people.add(cause.actor_id)
             if cause.post in rows:
                 people.add(rows[cause.post].author_id)
+            if cause.story in stories:
+                people.add(stories[cause.story].author_id)
         facts = await self._relations.facts_of(about)
         return {
             cause
@@ -49,6 +57,7 @@ class RuledAudiences:
             if _welcome(facts[cause.recipient_id], cause.actor_id)
             and (not cause.post or _open(rows.get(cause.post), facts[cause.recipient_id]))
             and (not cause.comment or cause.comment in said)
+            and (not cause.story or _told(stories.get(cause.story), facts[cause.recipient_id], now))
         }
 
 
@@ -56,10 +65,15 @@ class RuledAudience:
     """``sinks.notifications.Audience`` of one recipient, by ``streams.rules``. Every method raises ``StoreAway``."""
 
     def __init__(
-        self, recipient_id: int, relations: RelationReader, posts: PostReader, comments: CommentReader
+        self,
+        recipient_id: int,
+        relations: RelationReader,
+        posts: PostReader,
+        comments: CommentReader,
+        stories: StoryReader,
     ) -> None:
         self._recipient_id = recipient_id
-        self._relations, self._posts, self._comments = relations, posts, comments
+        self._relations, self._posts, self._comments, self._stories = relations, posts, comments, stories
 
     async def unwelcome(self, actors: Collection[int]) -> set[int]:
         """Those of ``actors`` of whom this person is told nothing."""
@@ -80,6 +94,12 @@ class RuledAudience:
         facts = await self._relations.facts(self._recipient_id, {row.author_id for row in rows.values()})
         return {post_id for post_id, row in rows.items() if _open(row, facts)}
 
+    async def open_stories(self, story_ids: Collection[int], now: int) -> set[int]:
+        """Those of ``story_ids`` that this person may open at ``now``, in ms."""
+        rows = await self._stories.open_among(story_ids, now)
+        facts = await self._relations.facts(self._recipient_id, {row.author_id for row in rows.values()})
+        return {story_id for story_id, row in rows.items() if _told(row, facts, now)}
+
 
 def _welcome(facts: Facts, actor_id: int) -> bool:
     return actor_id == facts.viewer_id or may_notify(facts, actor_id)
@@ -87,3 +107,7 @@ def _welcome(facts: Facts, actor_id: int) -> bool:
 
 def _open(row: PostRow | None, facts: Facts) -> bool:
     return row is not None and may_open(row, facts)
+
+
+def _told(row: StoryRow | None, facts: Facts, now: int) -> bool:
+    return row is not None and may_open_story(row, facts, now)

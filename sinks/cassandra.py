@@ -7,9 +7,10 @@ preparing, closing) runs in a thread of this object, and every failure that time
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any, Self, TypeAlias
 
@@ -17,21 +18,36 @@ from cassandra import ConsistencyLevel
 from cassandra.cluster import Cluster, ResponseFuture, Session
 from cassandra.query import BatchStatement, BatchType, PreparedStatement, SimpleStatement
 
+from sinks.beside import beside
 from sinks.cassandra_driver import AWAY, KeyspaceMissing, Row, mapped, open_session
 from sinks.errors import StoreAway
 from sinks.settings import Settings
 
-__all__ = ["LOCAL_ONE", "LOCAL_QUORUM", "Cassandra", "KeyspaceMissing", "Row", "Statement", "in_chunks", "together"]
+__all__ = [
+    "ALL",
+    "LOCAL_ONE",
+    "LOCAL_QUORUM",
+    "Cassandra",
+    "KeyspaceMissing",
+    "Row",
+    "Statement",
+    "in_chunks",
+    "together",
+]
 
 Statement: TypeAlias = tuple[str, Sequence[object]]
 """CQL with ``?`` for its parameters, and the parameters."""
 
 LOCAL_QUORUM: int = ConsistencyLevel.LOCAL_QUORUM
 LOCAL_ONE: int = ConsistencyLevel.LOCAL_ONE
+ALL: int = ConsistencyLevel.ALL
+"""Answered only where every node that has the row is there."""
 
+logger = logging.getLogger(__name__)
 PAGE_ROWS = 5000
 KEYS_IN = 100
 """Partition keys in one ``IN``: one coordinator gathers them all."""
+_LOOK_SECONDS, _PROBE_SECONDS = 0.25, 2.0
 
 
 class Cassandra:
@@ -55,6 +71,10 @@ class Cassandra:
         self._prepared: dict[str, PreparedStatement] = {}
         self._preparing = asyncio.Lock()
         self._closed = False
+        self._waiting: set[asyncio.Future[list[Row]]] = set()
+        self.answers = 0
+        """How many statements were answered so far, refusals among them."""
+        self._away = False
 
     @classmethod
     async def connect(
@@ -105,8 +125,9 @@ class Cassandra:
         bound.fetch_size = page_rows
         if consistency is not None:
             bound.consistency_level = consistency
+        self._check()
         async with self._in_flight:
-            answer = _Answer(self._loop)
+            answer = _Answer(self)
             page = await answer.first(self._session, bound)
         yield page
         while answer.has_more:
@@ -123,8 +144,9 @@ class Cassandra:
         batch = BatchStatement(BatchType.UNLOGGED, consistency_level=consistency)
         for cql, params in statements:
             batch.add(self._prepared.get(cql) or await self._prepare(cql), params)
+        self._check()
         async with self._in_flight:
-            await _Answer(self._loop).first(self._session, batch)
+            await _Answer(self).first(self._session, batch)
 
     async def execute_each(self, statements: Iterable[Statement], *, consistency: int | None = None) -> list[list[Row]]:
         """Execute statements concurrently, within the bound; answers in the order of ``statements``.
@@ -136,7 +158,47 @@ class Cassandra:
     async def change_schema(self, cql: str) -> None:
         """Execute one unprepared statement without parameters (DDL, TRUNCATE) and wait until the nodes agree on it."""
         async with self._in_flight:
-            await _Answer(self._loop).first(self._session, SimpleStatement(cql), timeout=60.0)
+            await _Answer(self).first(self._session, SimpleStatement(cql), timeout=60.0)
+
+    @asynccontextmanager
+    async def watching(self, seconds: float = 3.0) -> AsyncIterator[None]:
+        """Inside the block, nobody waits for a Cassandra that takes statements and answers none: once it has been
+        silent for ``seconds`` and does not answer a probe either, all who wait get ``StoreAway``, and so do others at
+        once, until it answers."""
+        async with beside(self._watch(max(1, round(seconds / _LOOK_SECONDS)))):
+            yield
+
+    async def _watch(self, most: int) -> None:
+        # Looks are counted, not seconds: where this process itself stood still, nobody was silent.
+        answered = quiet = 0
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            quiet = quiet + 1 if self._waiting and self.answers == answered else 0
+            answered = self.answers
+            if quiet < most or await self._answers():
+                continue
+            logger.warning("Cassandra is silent, and not asked until it answers")
+            self._away = True
+            for waiting in list(self._waiting):
+                _settle(waiting, asyncio.Future.set_exception, StoreAway("Cassandra is silent"))
+            while not await self._answers():
+                await asyncio.sleep(_LOOK_SECONDS)
+            self._away = False
+            logger.info("Cassandra answers again")
+
+    async def _answers(self) -> bool:
+        probe = SimpleStatement("SELECT release_version FROM system.local")
+        try:
+            await _Answer(self).first(self._session, probe, timeout=_PROBE_SECONDS)
+        except StoreAway:
+            return False
+        except Exception:  # a refusal is an answer, and this watch never ends for one
+            logger.exception("Cassandra refused a probe")
+        return True
+
+    def _check(self) -> None:
+        if self._away:
+            raise StoreAway("Cassandra was silent a moment ago")
 
     async def close(self) -> None:
         """Close connections and end this object's threads. Idempotent."""
@@ -149,7 +211,9 @@ class Cassandra:
         kept = self._prepared.get(cql)
         if kept is not None:
             return kept
+        self._check()
         async with self._preparing:
+            self._check()
             if cql not in self._prepared:
                 prepare = partial(mapped, partial(self._session.prepare, cql))
                 self._prepared[cql] = await self._loop.run_in_executor(self._threads, prepare)
@@ -181,8 +245,9 @@ async def in_chunks(
 class _Answer:
     """One driver future, seen from the event loop."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+    def __init__(self, cassandra: Cassandra) -> None:
+        self._cassandra = cassandra
+        self._loop = cassandra._loop
         self._waiting: asyncio.Future[list[Row]]
         self._response: ResponseFuture
 
@@ -203,17 +268,24 @@ class _Answer:
         return await self._page()
 
     async def _page(self) -> list[Row]:
+        waiting = self._cassandra._waiting
+        waiting.add(self._waiting)
         try:
             return await self._waiting
         except AWAY as error:
             raise StoreAway(f"Cassandra: {error}") from error
+        finally:
+            waiting.discard(self._waiting)
 
     # The two below run in the driver's thread.
 
     def _came(self, rows: list[Row] | None) -> None:
+        self._cassandra.answers += 1
         self._tell(self._waiting, asyncio.Future.set_result, rows or [])
 
     def _failed(self, error: BaseException) -> None:
+        if not isinstance(error, AWAY):
+            self._cassandra.answers += 1
         self._tell(self._waiting, asyncio.Future.set_exception, error)
 
     def _tell(self, waiting: asyncio.Future[list[Row]], settle: Callable[..., None], outcome: object) -> None:

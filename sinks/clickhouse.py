@@ -38,6 +38,10 @@ class Unanswerable(Exception):
         self.code = code
 
 
+_NO_TABLE = (60, 81)
+"""ClickHouse's codes of tables and databases that there are not."""
+
+
 class ClickHouse:
     """A client of one database. Safe for any number of tasks; an async context, which closes it.
 
@@ -79,6 +83,15 @@ class ClickHouse:
         """The rows that a SELECT gives; ``{name:Type}`` stands for a parameter."""
         result = await self._call(partial(self._client.query, text, parameters=dict(parameters or {})))
         return [tuple(row) for row in result.result_rows]
+
+    async def query_facts(self, text: str, parameters: Mapping[str, Any] | None = None) -> list[Row]:
+        """As ``query``, of the tables of facts, and ``StoreAway`` too where no agent has made them yet."""
+        try:
+            return await self.query(text, parameters)
+        except Unanswerable as error:
+            if error.code in _NO_TABLE:
+                raise StoreAway("ClickHouse has no facts yet: its agent has not begun") from error
+            raise
 
     async def command(self, text: str) -> None:
         """A statement without rows."""

@@ -34,9 +34,11 @@ class Count(NamedTuple):
 
 
 class PostCounts(NamedTuple):
-    """What is counted of a post: likes, whether the viewer keeps it, comments with their replies, who shared it."""
+    """What is counted of a post: likes, whether the viewer likes and keeps it, comments with their replies, who shared
+    it."""
 
-    likes: Count
+    likes: int
+    liked: bool
     saved: bool
     comments: int
     shares: int
@@ -150,9 +152,8 @@ def _counted(posts: Mapping[int, Sequence[int | None]], numbers: Sequence[int]) 
         likes, _, comments, shares = numbers[at : at + 4]
         at += 4
         for viewer in viewers:
-            found[post_id, viewer] = PostCounts(
-                Count(likes, bool(numbers[at])), bool(numbers[at + 1]), comments, shares
-            )
+            liked, saved = numbers[at] > 0, numbers[at + 1] > 0
+            found[post_id, viewer] = PostCounts(likes, liked, saved, comments, shares)
             at += 2
     return found
 

@@ -9,8 +9,9 @@ import msgspec
 from sinks.redis import Circuit, Redis
 
 PAGED_SECONDS = 1800
-_UNFIT_SECONDS = 15.0
 """For so long can the further pages of a list be asked for, once there is a newer one."""
+_UNFIT_SECONDS = 15.0
+"""For so long is a list the current one that goes without a source."""
 
 
 class Listed(NamedTuple):

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from sinks.cassandra import Cassandra, in_chunks
-from sinks.producer import partition_of
+from sinks.partitioning import partition_of
 from sinks.redis import Redis, reaching_redis
 from sinks.view_tables import table_name
 from streams.buckets import bucket_of

@@ -2,8 +2,7 @@
 
 A page asks a dozen buckets for a few words each, and what a command costs is mostly its being sent and answered. So
 whoever asks while a round trip is under way shares the next one with all others who do: one script call a bucket, and
-what several of them ask is read once. Where many do, the next one waits for a few more: what a round trip costs hardly
-depends on how many share it. Every answer is read after its question was asked.
+what several of them ask is read once. Every answer is read after its question was asked.
 """
 
 from __future__ import annotations
@@ -12,13 +11,12 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Generic, TypeVar
 
+from sinks.beside import looked_at
 from sinks.errors import StoreAway
 from sinks.home_feed_watch import GenerationWatch, Healing, History
 
 MOST = 20_000
 """Questions after which a round trip takes no more, so that no call holds a store for long."""
-CROWD, PACE_SECONDS = 2, 0.01
-"""After a round trip that so many shared, the next one begins no sooner than so long after its beginning."""
 Question = TypeVar("Question")
 Answers = TypeVar("Answers")
 
@@ -34,8 +32,7 @@ class _Turn(Generic[Question, Answers]):
     def __init__(self) -> None:
         self.asked: dict[int, dict[Question, None]] = {}
         self.count = 0
-        self.askers = 0
-        self.began: float | None = None
+        self.began = False
         self.task: asyncio.Task[Mapping[int, Answers | StoreAway]]
 
 
@@ -54,12 +51,11 @@ class Gathered(Generic[Question, Answers]):
     async def ask(self, wanted: Asked[Question]) -> dict[int, Answers]:
         """What each of these buckets answers, to these questions and possibly to others' too. Raises ``StoreAway``."""
         turn = self._last
-        if turn is None or turn.began is not None or turn.count >= MOST:
+        if turn is None or turn.began or turn.count >= MOST:
             turn = self._last = self._after(turn)
         for bucket, questions in wanted.items():
             turn.asked.setdefault(bucket, {}).update(dict.fromkeys(questions))
             turn.count += len(questions)
-        turn.askers += 1
         # Whoever gives up waiting leaves it to the others.
         answers = await asyncio.shield(turn.task)
         found: dict[int, Answers] = {}
@@ -73,19 +69,16 @@ class Gathered(Generic[Question, Answers]):
     def _after(self, before: _Turn[Question, Answers] | None) -> _Turn[Question, Answers]:
         turn: _Turn[Question, Answers] = _Turn()
         turn.task = asyncio.create_task(self._run(turn, before))
-        turn.task.add_done_callback(_looked_at)
+        turn.task.add_done_callback(looked_at)
         return turn
 
     async def _run(
         self, turn: _Turn[Question, Answers], before: _Turn[Question, Answers] | None
     ) -> Mapping[int, Answers | StoreAway]:
-        loop = asyncio.get_running_loop()
-        if before is not None:
-            if not before.task.done():
-                await asyncio.wait([before.task])
-            await paced(before.askers, before.began)
+        if before is not None and not before.task.done():
+            await asyncio.wait([before.task])
         # Who comes from here on would be answered with what may be older than their question.
-        turn.began = loop.time()
+        turn.began = True
         if self._watch is None:
             return {bucket: answers for bucket, (_, answers) in (await self._read(turn.asked)).items()}
         return await self._read_sound(self._watch, turn.asked)
@@ -109,16 +102,3 @@ class Gathered(Generic[Question, Answers]):
             except Healing as healing:
                 found[bucket] = healing
         return found
-
-
-async def paced(askers: int, began: float | None) -> None:
-    """Wait until it is time for the round trip after one that ``began`` then, on the loop's clock, for ``askers``."""
-    if askers >= CROWD and began is not None:
-        left = began + PACE_SECONDS - asyncio.get_running_loop().time()
-        if left > 0:
-            await asyncio.sleep(left)
-
-
-def _looked_at(task: asyncio.Task[Mapping[int, Answers | StoreAway]]) -> None:
-    if not task.cancelled():
-        task.exception()  # also where all who waited have given up

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Sequence
-from itertools import islice
+from itertools import chain, islice
 from operator import neg
 from typing import Any, NamedTuple
 
@@ -14,13 +14,15 @@ from schemas.ids import MAX_ID
 from sinks.gathered import Asked, Gathered, Read
 from sinks.home_feed_buckets import HOME_FEEDS, PUSH, Feeds
 from sinks.home_feed_watch import GenerationWatch
-from sinks.redis import Redis, reaching_redis
+from sinks.redis import Redis, RedisCluster, reaching_redis
 from sinks.scripts import ScriptCall, Scripts, joined
 from streams.buckets import bucket_of
 from streams.records import TopicPartition
 
 _MANY = 500
 """People in one round trip of a bulk read."""
+_REMEMBERED = 10_000
+"""Readers of whom is known whose timelines they took."""
 
 
 class Skeleton(NamedTuple):
@@ -93,6 +95,7 @@ class HomeFeedReader:
         reaching = watch.circuit.reaching if watch else reaching_redis
         self._scripts = Scripts(redis, {"read": joined("home_feed_read")}, reaching)
         self._gathered = Gathered(self._read_lists, watch)
+        self._pulled: dict[int, list[int]] = {}
 
     def _bucket(self, user_id: int) -> int:
         return bucket_of(user_id, self._count)
@@ -125,8 +128,8 @@ class HomeFeedReader:
         return (await self.skeletons([user_id]))[user_id]
 
     async def skeletons(self, user_ids: Collection[int]) -> dict[int, Skeleton]:
-        """The feeds of ``user_ids``: one round trip, and a second one where somebody follows a pulled author; both are
-        shared with others."""
+        """The feeds of ``user_ids``: one round trip, and a second one where somebody follows a pulled author who was
+        not known of; both are shared with others."""
         found: dict[int, Skeleton] = {}
         rest = iter(user_ids)
         while some := list(islice(rest, _MANY)):
@@ -141,44 +144,62 @@ class HomeFeedReader:
     async def _skeletons(
         self, user_ids: Sequence[int], before: int = MAX_ID + 1, count: int | None = None
     ) -> dict[int, Skeleton]:
-        feeds = await self._ask("h", user_ids)
-        lists = await self._ask("t", {author for feed in feeds.values() for author in feed.pulled})
+        guessed = {author for user in user_ids for author in self._pulled.get(user, ())}
+        lists = await self._ask([*(("h", user) for user in user_ids), *(("t", author) for author in guessed)])
+        pulled = {author for user in user_ids for author in lists["h", user].pulled}
+        if missing := pulled - guessed:
+            lists |= await self._ask([("t", author) for author in missing])
         skeletons = {}
         for user in user_ids:
-            feed = feeds[user]
+            feed = lists["h", user]
+            self._remember(user, feed.pulled)
             if feed.asleep:
                 skeletons[user] = ASLEEP
                 continue
-            timelines = (lists[author] for author in feed.pulled)
+            timelines = (lists["t", author] for author in feed.pulled)
             skeletons[user] = newest_of([feed, *timelines], before, count)
         return skeletons
 
-    async def _ask(self, kind: str, people: Collection[int]) -> dict[int, Entries]:
-        """The lists ``kind`` of ``people``: their feeds, or their timelines."""
-        if not people:
-            return {}
+    def _remember(self, user_id: int, pulled: list[int]) -> None:
+        """Whose timelines a feed took, to be asked for together with it the next time. Maybe too many or too few."""
+        self._pulled.pop(user_id, None)
+        if pulled:
+            self._pulled[user_id] = pulled
+            if len(self._pulled) > _REMEMBERED:
+                del self._pulled[next(iter(self._pulled))]
+
+    async def _ask(self, questions: Collection[_Question]) -> dict[_Question, Entries]:
         wanted: dict[int, list[_Question]] = {}
-        for person in people:
-            wanted.setdefault(self._bucket(person), []).append((kind, person))
+        for question in questions:
+            wanted.setdefault(self._bucket(question[1]), []).append(question)
         answers = await self._gathered.ask(wanted)
-        return {
-            question[1]: answers[bucket][question] for bucket, questions in wanted.items() for question in questions
-        }
+        return {question: answers[bucket][question] for bucket, some in wanted.items() for question in some}
 
     async def _read_lists(self, asked: Asked[_Question]) -> Read[dict[_Question, Entries]]:
+        # Feeds first, in all buckets: a timeline has what is above the fences of the feeds that were read before it.
+        reads = [
+            (bucket, kind, people)
+            for kind in "ht"
+            for bucket, questions in asked.items()
+            if (people := [person for own, person in questions if own == kind])
+        ]
         calls: list[ScriptCall] = []
-        for bucket, questions in asked.items():
-            feeds = [str(person) for kind, person in questions if kind == "h"]
-            timelines = [str(person) for kind, person in questions if kind == "t"]
-            prefix = self._in(bucket, "")
-            calls.append(ScriptCall("read", prefix + "fences", (_encode((prefix, feeds, timelines)),)))
+        for bucket, kind, people in reads:
+            prefix, ids = self._in(bucket, ""), [str(person) for person in people]
+            lists = (ids, ()) if kind == "h" else ((), ids)
+            calls.append(ScriptCall("read", prefix + "fences", (_encode((prefix, *lists)),)))
+        feeds = sum(kind == "h" for _, kind, _ in reads)
+        if isinstance(self._redis, RedisCluster):  # whose nodes answer each in its own time
+            answers = [*await self._scripts.run(calls[:feeds]), *await self._scripts.run(calls[feeds:])]
+        else:
+            answers = await self._scripts.run(calls)
         found: dict[int, tuple[Sequence[bytes | None], dict[_Question, Entries]]] = {}
-        for bucket, (born, moves, packed) in zip(asked, await self._scripts.run(calls), strict=True):
-            feeds_read, timelines_read = _lists(packed)
-            for one in (*feeds_read, *timelines_read):
+        for (bucket, kind, people), (born, moves, packed) in zip(reads, answers, strict=True):
+            read = found[bucket][1] if bucket in found else {}
+            for person, one in zip(people, chain(*_lists(packed)), strict=True):
                 one.posts.sort(reverse=True)  # nearly so as they came
-            lists = {"h": iter(feeds_read), "t": iter(timelines_read)}
-            found[bucket] = (born, moves), {question: next(lists[question[0]]) for question in asked[bucket]}
+                read[kind, person] = one
+            found[bucket] = (born, moves), read  # what its history is after the last of the reads
         return found
 
     async def following_of(self, user_id: int) -> list[int]:
@@ -205,7 +226,7 @@ class HomeFeedReader:
 
     async def timeline(self, author_id: int) -> tuple[list[int], int]:
         """The author's newest posts, newest first, and the timeline's floor."""
-        timeline = (await self._ask("t", [author_id]))[author_id]
+        timeline = (await self._ask([("t", author_id)]))["t", author_id]
         return timeline.posts, timeline.floor
 
     async def fence(self, user_id: int, tp: TopicPartition) -> int:

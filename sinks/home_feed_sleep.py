@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-from sinks.home_feed_buckets import SLEEP, STATE, Buckets, Call, Reply, Word, packed
+from sinks.home_feed_buckets import SLEEP, Buckets, Call, Reply, Word, packed
+from sinks.partitioning import partition_of
 from sinks.redis import Redis, reaching_redis
 from streams.buckets import bucket_of
 from streams.records import TopicPartition
@@ -31,12 +32,20 @@ _REMEMBERED = 100_000
 class Sleepers:
     """Puts people to sleep and wakes them, in ``count`` buckets of one generation."""
 
-    def __init__(self, buckets: Buckets, *, count: int, cap: int, partitions: int) -> None:
-        """``cap`` is a feed's, ``partitions`` those of the topic posts."""
+    def __init__(
+        self,
+        buckets: Buckets,
+        *,
+        count: int,
+        cap: int,
+        partitions: int,
+        place: Callable[[bytes, int], int] = partition_of,
+    ) -> None:
+        """``cap`` is a feed's, ``partitions`` those of the topic posts; ``place`` says in which of so many a key is."""
         self._buckets = buckets
         self._count = count
         self._cap = cap
-        self._posts = [str(TopicPartition("posts", partition)) for partition in range(partitions)]
+        self._partitions, self._place = partitions, place
 
     async def put_to_sleep(self, user_ids: Collection[int], cutoff: int) -> int:
         """Those of ``user_ids`` who were last seen at ``cutoff`` (ms) or before fall asleep; how many. Nothing happens
@@ -57,26 +66,29 @@ class Sleepers:
         begun = await self._call(user_id, (), ("B", str(user_id)))
         if begun.counts == [0]:
             return True
-        # The fences before the timelines: what a timeline holds is at least what its fence says.
-        fences = await self._buckets.fences()
-        homes = {bucket_of(int(author), self._count) for author in begun.marks}
-        limits = [
-            (posts, min(fences[home].get(f"{STATE}:{posts}", (-1, ""))[0] for home in homes))
-            for posts in self._posts
-            if homes
-        ]
-        floor, newest = await self._merged(begun.marks)
+        limits: dict[str, int] = {}
+        floor, newest = await self._merged(begun.marks, limits)
         words = [word for post, author in newest for word in (author, post)]
-        return (await self._call(user_id, limits, ("E", str(user_id), floor, *words))).state == "ok"
+        return (await self._call(user_id, [*limits.items()], ("E", str(user_id), floor, *words))).state == "ok"
 
-    async def _merged(self, authors: Sequence[str]) -> tuple[str, list[tuple[str, str]]]:
+    async def _merged(self, authors: Sequence[str], fences: dict[str, int]) -> tuple[str, list[tuple[str, str]]]:
         """The newest (post, author) of all timelines, as many as a feed holds, and the floor above which none is
-        missing."""
+        missing. ``fences`` gets how far the timelines of each partition were at least.
+
+        Each is read with its timeline: of fences read before all of them, a bucket that goes back in between says
+        nothing of what its timelines still hold.
+        """
         floor = ""
         newest: list[tuple[str, str]] = []
         for some in _chunks(authors, _TIMELINES):
-            wanted = [(bucket_of(int(author), self._count), int(author), self._posts[0]) for author in some]
-            for author, timeline in zip(some, await self._buckets.timelines(wanted), strict=True):
+            fields = [str(TopicPartition("posts", self._place(author.encode(), self._partitions))) for author in some]
+            wanted = [
+                (bucket_of(int(author), self._count), int(author), field)
+                for author, field in zip(some, fields, strict=True)
+            ]
+            timelines = await self._buckets.timelines(wanted)
+            for author, field, timeline in zip(some, fields, timelines, strict=True):
+                fences[field] = min(fences.get(field, timeline.fence), timeline.fence)
                 floor = max(floor, timeline.floor)
                 newest += ((post, author) for post in timeline.posts)
             newest = sorted({pair for pair in newest if pair[0] > floor}, reverse=True)

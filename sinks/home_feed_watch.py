@@ -18,10 +18,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from sinks.beside import beside
 from sinks.errors import StoreAway
 from sinks.home_feed_buckets import HOME_FEEDS, PUSH, STATE, TRAYS
 from sinks.producer import TopicMissing
-from sinks.redis import Circuit, Redis, exchange
+from sinks.redis import Circuit, Redis, exchange, unrefused
 from streams.home_feed import HOME_FEED
 from streams.records import TopicPartition
 from streams.story_tray import STORY_TRAY
@@ -121,10 +122,7 @@ class GenerationWatch:
             for n in range(len(self._buckets)):
                 prefix = f"{self._view.prefix}{self._generation}:{{{n}}}:"
                 commands += (("HMGET", prefix + "history", "born", "moves"), ("HGETALL", prefix + "fences"))
-            answers = await exchange(self._redis, commands)
-            for answer in answers:
-                if isinstance(answer, Exception):
-                    raise answer
+            answers = unrefused(await exchange(self._redis, commands))
             self.moves = False
             for n, (history, fences) in enumerate(zip(answers[0::2], answers[1::2], strict=True)):
                 self._compare(n, _history(history), fences)
@@ -198,13 +196,8 @@ class FeedWatch:
     async def watching(self) -> AsyncIterator[None]:
         """Look now, and inside the block again and again."""
         await self.look()
-        task = asyncio.create_task(self._run())
-        try:
+        async with beside(self._run()):
             yield
-        finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
 
     async def look(self) -> None:
         """Look at every generation that was read lately. What is away is logged, and looked at again."""

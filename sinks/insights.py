@@ -21,8 +21,6 @@ AGAIN_SECONDS = 2.0
 """For so long is a ClickHouse that was away not asked again."""
 SOURCES = ("activity", "engagement", "graph")
 """What insights are made of."""
-NO_TABLE = (60, 81)
-"""ClickHouse's codes where no agent has made tables yet."""
 
 
 class Counts(NamedTuple):
@@ -144,13 +142,7 @@ class InsightReader:
     async def _rows(self, text: str, given: Mapping[str, int]) -> list[Row]:
         for topic in SOURCES:
             text = text.replace(f"{{{topic}}}", fact_tables()[topic].name(self._generation()))
-        clickhouse = await self._connected()
-        try:
-            return await clickhouse.query(text, given)
-        except Unanswerable as error:
-            if error.code in NO_TABLE:
-                raise StoreAway("ClickHouse has no facts yet: its agent has not begun") from error
-            raise
+        return await (await self._connected()).query_facts(text, given)
 
     async def _connected(self) -> ClickHouse:
         async with self._connecting:

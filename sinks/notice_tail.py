@@ -22,7 +22,8 @@ from confluent_kafka import TopicPartition as KafkaPartition
 from schemas.codec import Undecodable, decode_record
 from schemas.events import NoticeWithdrawn, NotificationPreferencesChanged, Notified, UploadFailed
 from sinks.errors import StoreAway
-from sinks.producer import failure, partition_of
+from sinks.partitioning import partition_of
+from sinks.producer import failure
 from sinks.settings import Settings
 from streams.records import TopicPartition
 

@@ -21,6 +21,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from confluent_kafka import TopicPartition as KafkaPartition
 
 from schemas.codec import encode
+from sinks.beside import looked_at
 from sinks.emitter import ConsumerCommits
 from sinks.errors import FenceBehind, StoreAway
 from sinks.producer import EVENT_LIMIT
@@ -31,6 +32,9 @@ from streams.records import Spans, TopicPartition
 logger = logging.getLogger(__name__)
 TRANSACTION_SECONDS = 10
 """How long an open transaction may last. Readers of its partitions wait for its end, also after a crash here."""
+HUNG_SECONDS = 3.0 * TRANSACTION_SECONDS
+"""librdkafka may wait for ever where a broker dies in the middle of a transaction, whatever timeout it was given (seen
+with `kill -9` during send_offsets_to_transaction). After so long nobody waits for it any more."""
 Call = Callable[[], object]
 
 
@@ -53,7 +57,7 @@ class NoticeSink:
             "error_cb": lambda error: logger.warning("notices: %s", error),
         }
         # A transaction is begun, filled and ended on one thread.
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="notices")
+        self._thread = _thread()
         self._producer: Producer | None = None
 
     async def fences(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
@@ -79,13 +83,21 @@ class NoticeSink:
             await self._commits.took(moved)
 
     async def _call(self, call: Call) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._thread, call)
+        working = asyncio.get_running_loop().run_in_executor(self._thread, call)
+        try:
+            async with asyncio.timeout(HUNG_SECONDS):
+                await asyncio.shield(working)
+        except TimeoutError as error:
+            working.add_done_callback(looked_at)
+            # Whatever the old producer still does, the next one fences it, and then asks what was committed.
+            self._thread, self._producer = _thread(), None
+            raise StoreAway(f"Kafka neither took nor refused a transaction within {HUNG_SECONDS:g} s") from error
 
     # What follows runs on the thread.
 
     def _ready(self) -> Producer:
         if self._producer is None:
-            with self._translated():
+            with self._translated(None):
                 producer = Producer(self._config, logger=logger)
                 # Fences a predecessor, and waits until what it had begun is ended.
                 until_done(lambda: producer.init_transactions(TRANSACTION_SECONDS))
@@ -95,7 +107,7 @@ class NoticeSink:
     def _transaction(self, notices: Sequence[Notice], moved: Mapping[TopicPartition, int], membership: object) -> None:
         producer = self._ready()
         offsets = [KafkaPartition(self._settings.topic(tp.topic), tp.partition, last + 1) for tp, last in moved.items()]
-        with self._translated():
+        with self._translated(producer):
             producer.begin_transaction()
             try:
                 self._write(producer, notices)
@@ -128,7 +140,7 @@ class NoticeSink:
             raise StoreAway(f"Kafka did not acknowledge {left} records of the transaction")
 
     @contextlib.contextmanager
-    def _translated(self) -> Iterator[None]:
+    def _translated(self, producer: Producer | None) -> Iterator[None]:
         """Whatever Kafka refuses here, the next call may bring: the partitions may be gone, or this worker's slot
         taken, which the source finds out."""
         try:
@@ -138,8 +150,13 @@ class NoticeSink:
             if not isinstance(error, KafkaException):
                 raise
             # An open transaction that could not be ended goes with its producer: the next one fences it.
-            self._producer = None
+            if self._producer is producer:
+                self._producer = None
             raise StoreAway(f"Kafka did not take the transaction: {error}") from error
+
+
+def _thread() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, thread_name_prefix="notices")
 
 
 def until_done(call: Call) -> None:

@@ -74,6 +74,11 @@ class PersonKeys:
                     self._remember(row.user_id, found[row.user_id])
         return found
 
+    def remembered(self, ids: Iterable[int]) -> dict[int, bytes]:
+        """Those keys that are in memory."""
+        self._let_go()
+        return {user_id: self._keys[user_id][0] for user_id in ids if user_id in self._keys}
+
     def forget(self, user_id: int) -> None:
         """Drop a person's key from memory."""
         self._keys.pop(user_id, None)

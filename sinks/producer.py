@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple, Self
@@ -18,6 +19,7 @@ from confluent_kafka import Producer as KafkaProducer
 
 from schemas.codec import encode
 from schemas.events import Event
+from sinks.broker_watch import BrokerWatch
 from sinks.errors import StoreAway
 from sinks.registry import adopt_ids
 from sinks.settings import Settings
@@ -84,10 +86,21 @@ class Producer:
     Raises, from every call that writes: ``StoreAway`` when Kafka has not acknowledged within ``timeout_seconds`` (a
     record may be in the log nevertheless), ``TopicMissing``, ``TooLarge``, and ``ValueError`` for events that
     ``decode`` would refuse.
+
+    With a ``watch``, as gateways have, it raises ``StoreAway`` at once while Kafka is known to be away.
     """
 
-    def __init__(self, settings: Settings, timeout_seconds: float = 10.0, linger_ms: float = 2.0) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        timeout_seconds: float = 10.0,
+        linger_ms: float = 2.0,
+        watch: BrokerWatch | None = None,
+    ) -> None:
         self._settings = settings
+        self._watch = watch
+        self._calls: dict[_Call, float] = {}
+        """Those under way, the oldest first, and when they began."""
         self._timeout_seconds = timeout_seconds
         self._config: dict[str, Any] = {
             "bootstrap.servers": settings.kafka_bootstrap,
@@ -104,7 +117,7 @@ class Producer:
             "topic.metadata.propagation.max.ms": min(5000, int(timeout_seconds * 500)),
             "socket.connection.setup.timeout.ms": max(1000, min(10_000, int(timeout_seconds * 500))),
             "reconnect.backoff.max.ms": 2000,
-            "error_cb": lambda error: logger.warning("Kafka: %s", error),
+            "error_cb": self._hear,
         }
         self._kafka: KafkaProducer
         self._loop: asyncio.AbstractEventLoop
@@ -155,8 +168,17 @@ class Producer:
             raise RuntimeError("this producer is not open")
         if not records:
             return []
+        self.check()
         kafka = self._kafka
         call = _Call(self, kafka, self._loop, len(records))
+        self._calls[call] = time.monotonic()
+        try:
+            await self._queue_all(kafka, records, call)
+            return await call.done
+        finally:
+            del self._calls[call]
+
+    async def _queue_all(self, kafka: KafkaProducer, records: Sequence[Outgoing], call: _Call) -> None:
         try:
             for number, record in enumerate(records):
                 if call.error is not None:
@@ -169,7 +191,11 @@ class Producer:
             if is_fatal(error.args[0]):
                 self.replace(kafka)
             raise failure(error.args[0]) from error
-        return await call.done
+
+    def check(self) -> None:
+        """Raise ``StoreAway`` where a write would be in vain now."""
+        if self._watch is not None:
+            self._watch.check()
 
     def replace(self, fatal: KafkaProducer) -> None:
         """Go on with a new producer: an idempotent one that met a fatal error never writes again."""
@@ -198,9 +224,27 @@ class Producer:
     def _poll(self) -> None:
         while not self._stopping.is_set():
             self._kafka.poll(_POLL_SECONDS)
+            if self._watch is not None and self._watch.look(self._kafka, self._oldest()):
+                _tell(self._loop, self._give_up)
             self._wake()
         self._kafka.flush(self._timeout_seconds + 1)
         self._wake()
+
+    def _oldest(self) -> float | None:
+        with contextlib.suppress(RuntimeError):  # another thread has just changed them; it is asked again soon
+            return next(iter(self._calls.values()), None)
+        return None
+
+    def _give_up(self) -> None:
+        """Nobody waits any longer; what is under way may still come into the log."""
+        for call in self._calls:
+            if not call.done.done():
+                call.done.set_exception(StoreAway("Kafka does not answer"))
+
+    def _hear(self, error: KafkaError) -> None:
+        logger.warning("Kafka: %s", error)
+        if self._watch is not None:
+            self._watch.hear(error)
 
     def _wake(self) -> None:
         if self._starved:
@@ -273,24 +317,3 @@ def failure(error: KafkaError) -> Exception:
     if code in _AWAY or error.retriable() or error.fatal():
         return StoreAway(f"Kafka: {error.str()}")
     return KafkaException(error)
-
-
-def partition_of(key: bytes, partitions: int) -> int:
-    """The partition of ``key``: murmur2 without its sign, as Java's clients and this producer have it."""
-    return (murmur2(key) & 0x7FFFFFFF) % partitions
-
-
-def murmur2(text: bytes) -> int:
-    """Kafka's 32-bit murmur2 of ``text``, unsigned."""
-    mask, m = 0xFFFFFFFF, 0x5BD1E995
-    length = len(text)
-    h = 0x9747B28C ^ length
-    whole = length & ~3
-    for start in range(0, whole, 4):
-        k = int.from_bytes(text[start : start + 4], "little") * m & mask
-        k = (k ^ k >> 24) * m & mask
-        h = (h * m & mask) ^ k
-    if length > whole:
-        h = (h ^ int.from_bytes(text[whole:], "little")) * m & mask
-    h = (h ^ h >> 13) * m & mask
-    return h ^ h >> 15

@@ -32,13 +32,14 @@ from sinks.push_channel import Happened, Message, PushChannel
 from sinks.push_subscriptions import PushSubscriptions, Subscription
 from sinks.relations import RelationReader
 from sinks.sealing import Unreadable, unseal
-from streams.notifications import UPLOAD_FAILED
+from sinks.stories import StoryReader
+from streams.notifications import STORY_REACTION, UPLOAD_FAILED
 from streams.push import WINDOW_MS, Push, may_follow
 from streams.records import Spans, TopicPartition
 
 PEOPLE_AT_ONCE = 16
 _CLAIM_SLACK_SECONDS = 3600
-_VIEWS = ("notifications", "posts", "comments", "follows")
+_VIEWS = ("notifications", "posts", "comments", "follows", "stories")
 """They have to hold what a notice tells of before it is judged by them."""
 
 
@@ -52,6 +53,7 @@ class Views:
         self._relations = RelationReader(cassandra, of["follows"], of["accounts"])
         self._posts = PostReader(cassandra, of["posts"], of["user_posts"])
         self._comments = CommentReader(cassandra, of["comments"])
+        self._stories = StoryReader(cassandra, of["stories"])
         self._notifications = NotificationReader(cassandra, of["notifications"])
         self._fences = TableFences(cassandra, live)
 
@@ -64,22 +66,27 @@ class Views:
                 token[tp] = max(offset, token.get(tp, -1))
         return all(await together(self._fences.wait(view, 0, token, seconds) for view in _VIEWS))
 
-    async def standing(self, push: Push) -> Standing | None:
-        """What stands of the group in which ``push`` is shown; None where its recipient is not to be told of it now."""
+    async def standing(self, push: Push, now: int) -> Standing | None:
+        """What stands at ``now``, in ms, of the group in which ``push`` is shown; None where its recipient is not to be
+        told of it."""
         recipient_id, group_id = push.recipient_id, push.group_id
-        audience = RuledAudience(recipient_id, self._relations, self._posts, self._comments)
+        audience = RuledAudience(recipient_id, self._relations, self._posts, self._comments, self._stories)
         post = [push.post] if push.post and push.kind != UPLOAD_FAILED else []
-        preferences, seen, facts, groups, open_posts = await asyncio.gather(
+        story = [push.target] if push.kind == STORY_REACTION else []
+        preferences, seen, facts, groups, open_posts, open_stories = await asyncio.gather(
             self._notifications.preferences(recipient_id),
             self._notifications.seen(recipient_id),
             self._relations.facts(None, [recipient_id]),
             self._notifications.standing(recipient_id, [group_id], audience),
             audience.open_posts(post),
+            audience.open_stories(story, now),
         )
         unwanted = push.kind in preferences.silenced | preferences.unpushed or seen >= push.mark.offset
         standing = groups[group_id]
+        if not (open_posts.issuperset(post) and open_stories.issuperset(story)):
+            return None
         # Where the newest that stands is older than this notice, this one was withdrawn, or is not for them.
-        if facts.standing(recipient_id).gone or standing.position < push.mark.offset or not open_posts.issuperset(post):
+        if facts.standing(recipient_id).gone or standing.position < push.mark.offset:
             return None
         return None if unwanted else standing
 
@@ -171,7 +178,7 @@ class PushSink:
     async def _decide(self, push: Push, views: Views, channel: PushChannel) -> None:
         # Who subscribed later is not told of what was before.
         devices = [one for one in await self._subscriptions.of(push.recipient_id) if one.created_at <= push.at]
-        standing = await views.standing(push) if devices else None
+        standing = await views.standing(push, self._now()) if devices else None
         if standing is None:
             self._happened("untold")
             return
@@ -187,11 +194,14 @@ class PushSink:
         """Whether ``push`` is still to be told to ``device``, some time after it was decided on."""
         devices = {one.subscription_id for one in await self._subscriptions.of(push.recipient_id)}
         views = Views(self._cassandra, self._keys, self._live())
-        return device.subscription_id in devices and await views.standing(push) is not None
+        return device.subscription_id in devices and await views.standing(push, self._now()) is not None
+
+    def _now(self) -> int:
+        return int(self._clock() * 1000)
 
     async def _claim(self, push: Push) -> bool:
         """Whether this is the first of its kind and post within the window; from now on it is."""
-        key = (push.recipient_id, push.kind, push.post)
+        key = (push.recipient_id, push.kind, push.target if push.kind == STORY_REACTION else push.post)
         rows = await self._cassandra.execute(
             "INSERT INTO push_claims (recipient_id, kind, post, at) VALUES (?, ?, ?, ?) IF NOT EXISTS USING TTL ?",
             (*key, push.at, self._claim_seconds),
@@ -219,6 +229,7 @@ def _said(push: Push, standing: Standing, usernames: Mapping[int, str]) -> dict[
         "actor_count": 0 if failed else standing.total,
         "post_id": str(push.post) if push.post else None,
         "comment_id": str(standing.comment) if standing.comment else None,
+        "story_id": str(push.target) if push.kind == STORY_REACTION else None,
         "media_id": str(push.target) if failed else None,
         "at": standing.at,
     }

@@ -20,10 +20,8 @@ from schemas.events import (
     ProfileVisited,
     Unfollowed,
 )
-from sinks.clickhouse import ClickHouse, Unanswerable
-from sinks.errors import StoreAway
+from sinks.clickhouse import ClickHouse
 from sinks.fact_tables import fact_tables
-from sinks.insights import NO_TABLE
 
 _AT = "toUnixTimestamp64Milli(least(at, _at))"
 """Effective time, as views see it: nobody learns from a clock in the future."""
@@ -45,12 +43,7 @@ async def engagement(clickhouse: ClickHouse, generation: int, since: int) -> lis
             f"WHERE _event IN ({names}) AND least(at, _at) >= fromUnixTimestamp64Milli({{since:Int64}}) "
             "AND _at >= fromUnixTimestamp64Milli({since:Int64})"  # so that older months are not looked at
         )
-        try:
-            found = await clickhouse.query(query, {"since": 0 if topic == "graph" else since})
-        except Unanswerable as error:
-            if error.code in NO_TABLE:
-                raise StoreAway("ClickHouse has no facts yet: its agent has not begun") from error
-            raise
+        found = await clickhouse.query_facts(query, {"since": 0 if topic == "graph" else since})
         of = {kind.__name__: kind for kind in kinds}
         base: dict[str, Any]
         for event, partition, offset, at, actor, *rest in found:

@@ -164,6 +164,8 @@ class RankingModels:
         self.looking: asyncio.Task[None] | None = None
         """The look that is under way."""
         self._refused = ""
+        self._named: dict[str, tuple[float, RankingModel | None]] = {}
+        """Version → when it was looked for, and what was found. A version that is there never changes."""
 
     async def current(self) -> RankingModel | None:
         """The current model; None where there is none that can be used. Waits only for the first look."""
@@ -174,6 +176,22 @@ class RankingModels:
         if self._model is None and self.looking is not None:
             await asyncio.shield(self.looking)
         return self._model
+
+    async def named(self, version: str) -> RankingModel | None:
+        """A certain version, whichever is current; None where it is not there or cannot be used."""
+        now = time.monotonic()
+        looked, model = self._named.get(version, (float("-inf"), None))
+        if model is None and now - looked >= self._seconds:
+            model = await asyncio.to_thread(self._load, version)
+            self._named[version] = (now, model)
+        return model
+
+    def _load(self, version: str) -> RankingModel | None:
+        try:
+            return load(self._folder, version)
+        except (OSError, Unusable) as error:
+            logger.error("%s", error)
+            return None
 
     async def _look(self) -> None:
         try:

@@ -1,84 +1,55 @@
-"""Redis: one way to connect, and its failures as ``StoreAway``."""
+"""Redis, one or a cluster: one way to connect, and its failures as ``StoreAway``."""
 
 from __future__ import annotations
 
-import asyncio
-import math
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, cast
+from typing import Any
 
-import redis.asyncio
-from hiredis import pack_command
-from redis.asyncio.connection import AbstractConnection, ConnectionPoolInterface
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import (
     BusyLoadingError,
     ClusterDownError,
     ConnectionError,
     ReadOnlyError,
-    ResponseError,
     TryAgainError,
 )
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from sinks.errors import StoreAway
+from sinks.redis_addresses import is_cluster
+from sinks.redis_cluster import RedisCluster
+from sinks.redis_connections import Command, Redis, connect_one, exchange_with
 
-Redis = redis.asyncio.Redis
+__all__ = ["AWAY", "Circuit", "Redis", "RedisCluster", "connect", "exchange", "reaching_redis", "unrefused"]
 AWAY = (ConnectionError, RedisTimeoutError, BusyLoadingError, ReadOnlyError, ClusterDownError, TryAgainError, OSError)
 
 
 def connect(url: str, *, seconds: float = 5.0) -> Redis:
     """A client whose calls end within ``seconds``; it connects at the first call. Replies are bytes.
 
-    The client never retries by itself: who calls knows whether a call may be repeated.
+    ``url`` is of one Redis, or of a cluster (``redis+cluster://host:port,host:port``). The client never repeats by
+    itself what may have been done: who calls knows whether it may be.
     """
-    client: Redis = redis.asyncio.Redis.from_url(
-        url,
-        socket_timeout=seconds,
-        socket_connect_timeout=seconds,
-        retry=Retry(NoBackoff(), 0),
-        protocol=2,
-    )
-    return client
+    return RedisCluster.at(url, seconds) if is_cluster(url) else connect_one(url, seconds)
 
 
-async def replies(connection: AbstractConnection, count: int) -> list[Any]:
-    """The replies to ``count`` commands that were sent; errors stand among them. Raises ``TimeoutError``."""
-    answers: list[Any] = []
-    # One time limit for all: with one for each, reading the replies took four times as long as the commands.
-    try:
-        async with asyncio.timeout(connection.socket_timeout):
-            for _ in range(count):
-                try:
-                    answers.append(await connection.read_response(timeout=math.inf, disconnect_on_error=False))
-                except ResponseError as error:
-                    answers.append(error)
-    except TimeoutError as error:
-        raise TimeoutError(f"no answer to {count} commands in {connection.socket_timeout} s") from error
-    return answers
-
-
-async def exchange(client: Redis, commands: Sequence[tuple[str | bytes | int, ...]]) -> list[Any]:
+async def exchange(client: Redis, commands: Sequence[Command]) -> list[Any]:
     """The replies to ``commands``, as Redis words them, in one round trip; errors stand among them.
 
     A pipeline of redis-py does the same at three times the price: some 50 µs a command, here and not in Redis.
+    In a cluster, what concerns one bucket is done in order; see ``RedisCluster.exchange``.
     """
-    pool: ConnectionPoolInterface = client.connection_pool
-    connection = await pool.get_connection()
-    whole = False
-    try:
-        # hiredis's types know of commands of one word only.
-        packed = b"".join(pack_command(cast(Any, command)) for command in commands)
-        await connection.send_packed_command(packed, check_health=False)
-        answers = await replies(connection, len(commands))
-        whole = True
-    finally:
-        if not whole:  # replies may be under way that nobody will read
-            await connection.disconnect(nowait=True)
-        await pool.release(connection)
+    if isinstance(client, RedisCluster):
+        return await client.exchange(commands)
+    return await exchange_with(client, commands)
+
+
+def unrefused(answers: list[Any]) -> list[Any]:
+    """``answers``; raises the first error among them."""
+    for answer in answers:
+        if isinstance(answer, Exception):
+            raise answer
     return answers
 
 

@@ -14,9 +14,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 from redis.asyncio.connection import AbstractConnection, ConnectionPoolInterface
+from redis.exceptions import AskError, TryAgainError
 
 from schemas.ids import MAX_ID, MIN_ID
-from sinks.redis import Redis, reaching_redis, replies
+from sinks.redis import Redis, RedisCluster, reaching_redis, unrefused
+from sinks.redis_connections import replies
 
 Ids = npt.NDArray[np.int64]
 DIGITS = 19
@@ -26,11 +28,13 @@ MOST = 4000
 
 
 class Chunk(NamedTuple):
-    """Packed commands, how many they are, and what they count for in the progress."""
+    """Packed commands, how many they are, and what they count for in the progress. ``key`` is that of one of them:
+    all are of one bucket."""
 
     commands: bytes
     replies: int
     weight: int
+    key: bytes = b""
 
 
 class Words:
@@ -72,6 +76,7 @@ class Commands:
         self._size = 0
         self._replies = 0
         self._weight = 0
+        self._key = b""
 
     @property
     def size(self) -> int:
@@ -89,6 +94,7 @@ class Commands:
         head = b"*%d\r\n$%d\r\n%s\r\n$%d\r\n%s\r\n" % (count + 2, len(name), name, len(key), key)
         self._parts += (head, arguments)
         self._size += len(head) + len(arguments)
+        self._key = key
         self._replies += 1
 
     def weigh(self, weight: int) -> None:
@@ -97,7 +103,7 @@ class Commands:
 
     def take(self) -> Chunk:
         """What was added since the last time."""
-        chunk = Chunk(b"".join(self._parts), self._replies, self._weight)
+        chunk = Chunk(b"".join(self._parts), self._replies, self._weight, self._key)
         self._parts, self._size, self._replies, self._weight = [], 0, 0, 0
         return chunk
 
@@ -109,31 +115,65 @@ async def send(redis: Redis, chunks: Iterator[Chunk], sent: Callable[[int], None
     done all the same.
     """
     async with reaching_redis():
-        pool: ConnectionPoolInterface = redis.connection_pool
-        connection = await pool.get_connection()
         ahead = asyncio.create_task(asyncio.to_thread(next, chunks, None))
-        owed = Chunk(b"", 0, 0)
-        whole = False
+        node: Redis | None = None
+        line: _Line | None = None
         try:
             while (chunk := await ahead) is not None:
                 ahead = asyncio.create_task(asyncio.to_thread(next, chunks, None))
-                if chunk.replies:
-                    await connection.send_packed_command(chunk.commands, False)
-                await _replies(connection, owed)
-                sent(owed.weight)
-                owed = chunk
-            await _replies(connection, owed)
-            sent(owed.weight)
-            whole = True
+                if not chunk.replies:
+                    sent(chunk.weight)
+                    continue
+                next_node = await redis.node_of(chunk.key) if isinstance(redis, RedisCluster) else redis
+                if line is None or next_node is not node:
+                    if line is not None:
+                        sent(await line.done())
+                        await line.let_go()
+                        line = None
+                    node, line = next_node, await _Line.to(next_node)
+                sent(await line.say(chunk))
+            if line is not None:
+                sent(await line.done())
+        except AskError as error:  # nothing of this can be said again, but from the beginning
+            if isinstance(redis, RedisCluster):
+                redis.doubt()
+            raise TryAgainError(f"a bucket has moved meanwhile: {error}") from error
         finally:
             ahead.cancel()
             await asyncio.gather(ahead, return_exceptions=True)
-            if not whole:  # replies may be under way that nobody will read
-                await connection.disconnect(nowait=True)
-            await pool.release(connection)
+            if line is not None:
+                await line.let_go()
 
 
-async def _replies(connection: AbstractConnection, chunk: Chunk) -> None:
-    for answer in await replies(connection, chunk.replies):
-        if isinstance(answer, Exception):
-            raise answer
+class _Line:
+    """A connection to one node, which is sent a chunk while it is at the one before."""
+
+    def __init__(self, pool: ConnectionPoolInterface, connection: AbstractConnection) -> None:
+        self._pool, self._connection = pool, connection
+        self._owed = Chunk(b"", 0, 0)
+        self._whole = True
+
+    @classmethod
+    async def to(cls, node: Redis) -> _Line:
+        pool: ConnectionPoolInterface = node.connection_pool
+        return cls(pool, await pool.get_connection())
+
+    async def say(self, chunk: Chunk) -> int:
+        """Send ``chunk``; the weight of the one before, which is done now."""
+        self._whole = False
+        await self._connection.send_packed_command(chunk.commands, False)
+        before = await self.done()
+        self._owed, self._whole = chunk, False
+        return before
+
+    async def done(self) -> int:
+        """The weight of what was sent last, once it is done."""
+        owed, self._owed = self._owed, Chunk(b"", 0, 0)
+        unrefused(await replies(self._connection, owed.replies))
+        self._whole = True
+        return owed.weight
+
+    async def let_go(self) -> None:
+        if not self._whole:  # replies may be under way that nobody will read
+            await self._connection.disconnect(nowait=True)
+        await self._pool.release(self._connection)

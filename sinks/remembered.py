@@ -8,22 +8,25 @@ its view's fence has passed it, as it does for who waits for a consistency token
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
+import time
+from collections import OrderedDict, deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any, Generic, TypeVar
 
 from sinks.accounts import AccountReader, AccountRow
+from sinks.partitioning import partition_of
 from sinks.posts import PostReader, PostRow
-from sinks.producer import partition_of
 from sinks.relations import RelationReader
+from sinks.sessions import STANDING_SECONDS
 from sinks.versions import Applied, Versions
 from streams.records import TopicPartition
 from streams.rules import NO_RELATION, Facts, Relation, Standing
 
 POSTS, PEOPLE, VIEWERS, RELATED = 10_000, 20_000, 2_000, 500
 """How many are kept: posts (some 6 KiB each with what is made of them), people, viewers, and people for each viewer."""
+_APART_SECONDS = 5.0
 VIEWS = ("posts", "accounts", "follows")
 Key = TypeVar("Key")
 Value = TypeVar("Value")
@@ -70,24 +73,62 @@ class Remembered:
         partitions: int,
     ) -> None:
         """``partitions``: of each topic."""
-        self._versions, self._partitions = versions, partitions
+        self._versions, self.partitions = versions, partitions
         self._posts, self._accounts, self._relations = posts, accounts, relations
         self._rows: OrderedDict[int, Kept[PostRow]] = OrderedDict()
         self._people: OrderedDict[int, Kept[AccountRow | None]] = OrderedDict()
         self._viewers: OrderedDict[int, OrderedDict[int, _Tie]] = OrderedDict()
         self._newest: Applied = {}
         self._numbers = 0
+        self._looks: deque[tuple[float, Applied]] = deque()
+        """When, on the monotonic clock, the views were found to be where; some of the last ``STANDING_SECONDS``."""
 
-    async def applied(self) -> Applied:
-        """How far the views are, asked from now on."""
-        return await self._versions.now()
+    def asked(self) -> asyncio.Task[Applied]:
+        """How far the views are, asked from now on: to be waited for under ``asyncio.shield``."""
+        return self._versions.asked()
 
     def _number(self, applied: Applied) -> int:
         """The number of ``applied``: the same one as long as nothing else is looked at, and never another one's."""
         if applied is not self._newest:
             self._newest = applied
             self._numbers += 1
+            now = time.monotonic()
+            if not self._looks or now - self._looks[-1][0] > _APART_SECONDS:
+                self._looks.append((now, applied))
+                self._forget_looks(now)
         return self._numbers
+
+    def _forget_looks(self, now: float) -> None:
+        # The oldest that is kept says where the views were before all the others.
+        while len(self._looks) > 1 and self._looks[1][0] < now - STANDING_SECONDS:
+            self._looks.popleft()
+
+    def begun(self) -> Applied | None:
+        """Where the views were some ``STANDING_SECONDS`` ago, or when they were first looked at; None where they never
+        were."""
+        self._forget_looks(time.monotonic())
+        return self._looks[0][1] if self._looks else None
+
+    # What was read at some fence, whatever the views are now: for ``sinks.standing``.
+
+    def post(self, post_id: int) -> Kept[PostRow] | None:
+        """A post's row."""
+        return self._rows.get(post_id)
+
+    def person(self, user_id: int) -> Kept[AccountRow | None] | None:
+        """An account's row."""
+        return self._people.get(user_id)
+
+    def ties(self, viewer_id: int, user_ids: Collection[int]) -> tuple[Facts, dict[int, tuple[int, ...]]]:
+        """What the viewer has to do with those of ``user_ids`` of whom it is kept, and at which fences it was read: of
+        the viewer's graph, of the other's, and of the other's account."""
+        known: Mapping[int, _Tie] = self._viewers.get(viewer_id, {})
+        ties = {user_id: tie for user_id in user_ids if (tie := known.get(user_id)) is not None}
+        return _facts(viewer_id, ties), {user_id: tie.fences for user_id, tie in ties.items()}
+
+    def place(self, topic: str, key_id: int) -> TopicPartition:
+        """Where in the log something is said under ``key_id``."""
+        return _place(topic, key_id, self.partitions)
 
     async def posts(self, post_ids: Sequence[int], applied: Applied) -> dict[int, Kept[PostRow]]:
         """Those of ``post_ids`` of which the view knows anything, in their order."""
@@ -184,7 +225,7 @@ class Remembered:
 
     def _fence(self, fences: Mapping[TopicPartition, int], topic: str, key_id: int) -> int:
         """Up to where the view holds what was said under the key of ``key_id``."""
-        return fences.get(_place(topic, key_id, self._partitions), -1)
+        return fences.get(self.place(topic, key_id), -1)
 
 
 def _facts(viewer_id: int, related: dict[int, _Tie]) -> Facts:

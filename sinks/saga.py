@@ -10,7 +10,7 @@ from sinks.cassandra import KEYS_IN, Statement, in_chunks, together
 from sinks.emitter import Commits, Emits, EmitterSink
 from sinks.saga_deeds import BATCH_ROWS, DeedMemory
 from streams.causes import Cause
-from streams.deeds import ACCOUNT_EVENTS, Deed, erased_anew, people_in, taken_back
+from streams.deeds import ACCOUNT_EVENTS, Deed, arriving, erased_anew, people_in, taken_back
 from streams.saga import PAIR_EVENTS, Decided, Key, Known, Pair, Seen, decide, key_of, undone
 
 MEMORY = "saga 2"
@@ -166,22 +166,25 @@ class SagaSink(EmitterSink[Seen]):
         await self._erase(writes)
 
     async def _erase(self, seen: Sequence[Seen]) -> None:
-        """Take back what stands of everybody who is erased and whom ``seen`` touches: at their erasure all of it, later
-        what was on its way."""
-        touched: dict[int, Cause] = {}
+        """Take back all that stands of those whose erasure is in ``seen``, and of those erased before what ``seen``
+        brings."""
+        leaving = {one.event.user_id for one in seen if isinstance(one.event, AccountErased)}
+        gone = await self._memory.erased({person for one in seen for person in people_in(one.event)})
+        late: list[Event] = []
+        causes: dict[int, Cause] = {}
         spoken: dict[int, Cause] = {}
         for one in seen:
-            for person in people_in(one.event):
-                touched.setdefault(person, one.cause)
-            if isinstance(one.event, ACCOUNT_EVENTS):
-                spoken[one.event.user_id] = one.cause
-            elif isinstance(one.event, AccountErased):
+            late += taken_back(one.cause, [deed for deed in arriving(one.event) if deed.person in gone - leaving])
+            if isinstance(one.event, AccountErased):
+                causes.setdefault(one.event.user_id, one.cause)
                 spoken.pop(one.event.user_id, None)
-        for person in sorted(await self._memory.erased(touched)):
+            elif isinstance(one.event, ACCOUNT_EVENTS):
+                spoken[one.event.user_id] = one.cause
+        await self._say(late)
+        for person in sorted(leaving):
             async for deeds in self._memory.deeds(person):
-                await self._say(taken_back(touched[person], deeds))
-            if person in spoken:
-                await self._say([erased_anew(spoken[person], person)])
+                await self._say(taken_back(causes[person], deeds))
+        await self._say([erased_anew(spoken[person], person) for person in sorted(gone & spoken.keys())])
 
     async def _say(self, events: Sequence[Event]) -> None:
         if events:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from redis.exceptions import NoScriptError
 
-from sinks.redis import Redis, exchange, reaching_redis
+from sinks.redis import Redis, exchange, reaching_redis, unrefused
 
 
 class ScriptCall(NamedTuple):
@@ -54,14 +54,11 @@ class Scripts:
                 refused = [n for n, answer in enumerate(answers) if isinstance(answer, Exception)]
                 for n, answer in zip(refused, await self._evaluate([calls[n] for n in refused]), strict=True):
                     answers[n] = answer
-            for answer in answers:
-                if isinstance(answer, Exception):
-                    raise answer
-        return answers
+            return unrefused(answers)
 
     async def _load(self) -> None:
-        for name, text in self._texts.items():
-            self._digests[name] = await self._redis.script_load(text)
+        # All at once: others may call while one is loaded and the next one is not.
+        self._digests = {name: await self._redis.script_load(text) for name, text in self._texts.items()}
 
     async def _evaluate(self, calls: Sequence[ScriptCall]) -> list[Any]:
         digests = self._digests

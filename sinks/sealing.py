@@ -7,6 +7,7 @@ it, so that one person's bytes cannot be passed off as another's.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -44,6 +45,18 @@ def unseal(key: bytes, user_id: int, sealed: bytes) -> str:
         return AESGCM(key).decrypt(sealed[1:start], sealed[start:], _bound(user_id)).decode()
     except (InvalidTag, UnicodeDecodeError) as error:
         raise Unreadable("the key does not open these bytes") from error
+
+
+def opened(keys: Mapping[int, bytes], user_id: int, sealed: bytes | None) -> str:
+    """The text in a personal field; empty where nothing was said, or nobody can open it: after erasure the key is
+    gone."""
+    key = keys.get(user_id)
+    if key is None or not sealed:
+        return ""
+    try:
+        return unseal(key, user_id, sealed)
+    except Unreadable:
+        return ""
 
 
 def _bound(user_id: int) -> bytes:

@@ -26,7 +26,7 @@ from tantivy import Index
 
 from sinks.errors import FenceBehind, LogRemade, StoreAway
 from sinks.person_keys import PersonKeys
-from sinks.sealing import Unreadable, unseal
+from sinks.sealing import opened
 from sinks.search_index import FOLDER, Person, Writing, folder_of, held, open_index
 from sinks.search_places import cities, fingerprint
 from sinks.search_rows import FILE, Held, PersonRow, PostRow, SearchRows
@@ -183,12 +183,11 @@ class SearchSink:
         stale: Sequence[str],
     ) -> None:
         for person in people:
-            key = keys.get(person.user_id)
-            if username := _opened_text(key, person.user_id, person.username):
-                name = _opened_text(key, person.user_id, person.name)
+            if username := opened(keys, person.user_id, person.username):
+                name = opened(keys, person.user_id, person.name)
                 writing.person(Person(person.user_id, username, name, person.verified, person.followers))
         for post in posts:
-            if caption := _opened_text(keys.get(post.author_id), post.author_id, post.caption):
+            if caption := opened(keys, post.author_id, post.caption):
                 writing.post(post.post_id, post.author_id, caption)
         of_cities = self._names_of_cities()
         for row in rows.names([document for document in stale if document[:2] in ("t:", "l:")]):
@@ -310,13 +309,3 @@ def _said(fences: Held) -> str:
 
 def _ids(documents: Sequence[str], of: str) -> list[int]:
     return [int(document[2:]) for document in documents if document.startswith(of)]
-
-
-def _opened_text(key: bytes | None, user_id: int, sealed: bytes | None) -> str:
-    """Nothing where nothing was said, or nobody can open it any more."""
-    if key is None or not sealed:
-        return ""
-    try:
-        return unseal(key, user_id, sealed)
-    except Unreadable:
-        return ""

@@ -61,7 +61,6 @@ class SearchReader:
         self._index: Index | None = None
         self._inode = -1
         self._looked = -math.inf
-        self._rows: SearchRows | None = None
 
     async def fence(self, tp: TopicPartition) -> int:
         """Up to which offset of ``tp`` everything can be found; -1 for nothing."""
@@ -121,7 +120,7 @@ class SearchReader:
         try:
             inode = os.stat(self._folder / FOLDER).st_ino
             if self._index is None or inode != self._inode:
-                self._index, self._inode, self._rows = open_index(self._folder), inode, None
+                self._index, self._inode = open_index(self._folder), inode
             self._index.reload()
         except (OSError, ValueError) as error:
             self._index = None

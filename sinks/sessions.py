@@ -14,8 +14,11 @@ from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 from sinks.cassandra import Cassandra, in_chunks
+from sinks.errors import StoreAway
 
 _REMEMBERED = 100_000
+STANDING_SECONDS = 300.0
+"""For so long what a gateway knows is gone on with while Cassandra is away."""
 
 
 class Opened(NamedTuple):
@@ -109,8 +112,17 @@ class Sessions:
         )
 
     async def is_open(self, session_id: str) -> bool:
-        """Whether the access tokens of this session are good: asked with every request, so remembered for a moment."""
-        return session_id in await self.open_among((session_id,))
+        """Whether the access tokens of this session are good: asked with every request, so remembered for a moment.
+
+        While Cassandra is away nobody can end a session, and one that was open less than ``STANDING_SECONDS`` ago is
+        believed to be so still."""
+        try:
+            return session_id in await self.open_among((session_id,))
+        except StoreAway:
+            seen = self._seen_open.get(session_id)
+            if seen is None or self._clock() - seen > STANDING_SECONDS:
+                raise
+            return True
 
     async def open_among(self, session_ids: Collection[str]) -> set[str]:
         """Those of ``session_ids`` that are open, as ``is_open``, in one round trip."""

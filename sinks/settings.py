@@ -6,9 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings.sources import InitSettingsSource
+
+from streams.experiments import experiments_of
 
 
 class Settings(BaseSettings):
@@ -26,6 +28,8 @@ class Settings(BaseSettings):
 
     kafka_bootstrap: str = "127.0.0.1:9092"
     redis_url: str = "redis://127.0.0.1:6379/0"
+    """``redis://[user:password@]host:port/database`` for one Redis; ``redis+cluster://[user:password@]host:port,host:port``
+    for a Redis Cluster, some of whose nodes it names. ``rediss`` in place of ``redis`` for TLS."""
     cassandra_hosts: str = "127.0.0.1:9042"
     """Comma-separated ``host:port``."""
     cassandra_keyspace: str = "shutterlog"
@@ -101,8 +105,10 @@ class Settings(BaseSettings):
     poison_window: int = Field(default=200, ge=1)
     """Records after which the share of poison among them is looked at, and counted anew."""
     session_timeout_ms: int = 6000
+    metrics_host: str = "127.0.0.1"
+    """Where workers and gateways serve their metrics: nobody else has to read them."""
     metrics_port: int = 0
-    """Port of the Prometheus endpoint of a worker; 0 picks a free one."""
+    """Port of the Prometheus endpoint of a worker or a gateway; 0 picks a free one."""
 
     private_media_seconds: int = Field(default=3600, ge=1)
     """Addresses of private people's pictures work for one to two times as long."""
@@ -169,6 +175,10 @@ class Settings(BaseSettings):
     ranking_kept_seconds: int = Field(default=1800, ge=1)
     """For how long one can go on in a ranked feed."""
 
+    feed_experiments: str = ""
+    """Who gets which feed by lot where a client does not say which: ``NAME=VARIANT:PERCENT,VARIANT:PERCENT``, several
+    experiments with a semicolon between them. A variant is ``latest``, ``ranked``, or the version of a model."""
+
     comment_burst: int = 20
     """Comments in a row by one person before they have to wait."""
     comment_per_second: float = 20 / 60
@@ -178,8 +188,20 @@ class Settings(BaseSettings):
     repeat_seconds: float = 600.0
     """How long the same person may not say the same again."""
 
+    in_flight_limit: int = Field(default=256, ge=1)
+    """Requests under way in a gateway, streams apart, from which on it sheds explore; others at a multiple of it, feeds
+    at four times as many."""
+    lag_limit_seconds: float = Field(default=0.25, gt=0)
+    """The same of how late a gateway's event loop is."""
+
     node_id: int = Field(default=0, ge=0, lt=1024)
     """Distinguishes the gateways that make Snowflakes; two live gateways never share one."""
+
+    @field_validator("feed_experiments")
+    @classmethod
+    def _are_experiments(cls, text: str) -> str:
+        experiments_of(text)
+        return text
 
     @classmethod
     def settings_customise_sources(

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from schemas.events import RenderedMedia, Sticker
-from sinks.cassandra import Cassandra, Row, in_chunks
+from sinks.cassandra import Cassandra, Row, in_chunks, together
 from sinks.view_tables import table_name
 from streams.stories import DELETED, PUBLISHED, REJECTED, SUBMITTED
 from streams.story_tray import Told
@@ -77,14 +77,19 @@ class StoryReader:
 
     async def open(self, story_id: int, now: int) -> StoryRow | None:
         """One story as it is to be shown at ``now`` in ms: while it lives, or as a highlight that stands keeps it."""
-        found, kept = await asyncio.gather(self.by_ids([story_id]), self._kept_of([story_id]))
-        row = found.get(story_id)
-        if row is not None and (row.deleted or (row.expires_at or 0) > now):
-            return row
-        for one in kept:
-            if await self.highlight(one.author_id, one.highlight_id) is not None:
-                return _kept(one)
-        return row
+        return (await self.open_among([story_id], now)).get(story_id)
+
+    async def open_among(self, ids: Collection[int], now: int) -> dict[int, StoryRow]:
+        """What is known of the stories ``ids``, as ``open`` gives each."""
+        found, kept = await asyncio.gather(self.by_ids(ids), self._kept_of(ids))
+        over = {
+            one for one in ids if one not in found or not (found[one].deleted or (found[one].expires_at or 0) > now)
+        }
+        kept = [one for one in kept if one.story_id in over]
+        named = {(one.author_id, one.highlight_id) for one in kept}
+        highlights = await together(self.highlight(*one) for one in named)
+        standing = {one.highlight_id for one in highlights if one is not None}
+        return found | {one.story_id: _kept(one) for one in kept if one.highlight_id in standing}
 
     async def told(self, ids: Collection[int], now: int) -> list[Told]:
         """Those of ``ids`` that live at ``now``, in no order: without what they show."""

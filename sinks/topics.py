@@ -28,6 +28,10 @@ from streams.records import TopicPartition
 
 logger = logging.getLogger(__name__)
 DLQ_SUFFIX = ".dlq"
+_AT_ONCE_SECONDS = 1.0
+_LEADERS_SECONDS = 60.0
+"""How long a broker may take to lead what it was just told to make: hundreds of partitions took more than 15 s on a
+busy machine."""
 
 
 class TopicsUnfit(ValueError):
@@ -142,7 +146,7 @@ class Topics:
 
     def _await_leaders(self) -> None:
         """A topic answers a moment after it was made, once its partitions have leaders that know of it."""
-        deadline = time.monotonic() + self._timeout
+        deadline = time.monotonic() + _LEADERS_SECONDS
         while True:
             # librdkafka remembers for ever that a topic did not exist, when it was asked before it was made.
             self._connected = None
@@ -180,6 +184,18 @@ class Topics:
         return described
 
     def _offsets(self, spec: OffsetSpec, topics: Collection[str]) -> dict[TopicPartition, int]:
+        began = time.monotonic()
+        try:
+            return self._ask_offsets(spec, topics)
+        except StoreAway:
+            # A client keeps to the leaders' epochs that it once heard of, and is refused at once, for as long as it
+            # lives, when a broker was started again since. Who answers so fast is not away: a new client asks again.
+            self._connected = None
+            if time.monotonic() - began > _AT_ONCE_SECONDS:
+                raise
+            return self._ask_offsets(spec, topics)
+
+    def _ask_offsets(self, spec: OffsetSpec, topics: Collection[str]) -> dict[TopicPartition, int]:
         asked = {
             KafkaPartition(self._settings.topic(topic), partition): spec
             for topic in topics

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -13,6 +14,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from schemas.codec import encode
 from schemas.events import Event
+from sinks.beside import looked_at
 from sinks.errors import StoreAway
 from sinks.producer import RECORD_LIMIT, Written, failure
 from sinks.settings import Settings
@@ -48,16 +50,34 @@ class Transactions:
         }
         self._producer: Producer | None = None
         self._one_at_a_time = asyncio.Lock()
+        self._turns: set[asyncio.Task[list[Written]]] = set()
 
     async def say(self, events: Sequence[Event]) -> list[Written]:
         """Write ``events`` in one transaction; where each stands, once readers may see them. Raises ``StoreAway``, and
         then either all of them are in the log or, most likely, none."""
         outgoing = [(self._settings.topic(event.TOPIC), event.key, encode(event)) for event in events]
+        turn = asyncio.create_task(self._in_turn(outgoing))
+        self._turns.add(turn)
+        turn.add_done_callback(self._turns.discard)
+        turn.add_done_callback(looked_at)
+        try:
+            async with asyncio.timeout(self._seconds):
+                # A thread cannot be called back: who waits no longer leaves it to end.
+                return await asyncio.shield(turn)
+        except TimeoutError as error:
+            raise StoreAway("Kafka does not answer in time") from error
+
+    async def _in_turn(self, outgoing: Sequence[tuple[str, bytes, bytes]]) -> list[Written]:
+        begun = time.monotonic()
         async with self._one_at_a_time:
+            if time.monotonic() - begun > self._seconds:
+                raise StoreAway("Kafka held up what others said")
             return await asyncio.to_thread(self._say, outgoing)
 
     async def close(self) -> None:
         """End what is under way."""
+        if self._turns:
+            await asyncio.wait(self._turns, timeout=3 * self._seconds)
         producer, self._producer = self._producer, None
         if producer is not None:
             await asyncio.to_thread(producer.flush, self._seconds)

@@ -13,7 +13,7 @@ import msgspec
 
 from sinks.fenced_buckets import lowest_fence
 from sinks.home_feed_watch import GenerationWatch
-from sinks.redis import Redis, exchange, reaching_redis
+from sinks.redis import Redis, exchange, reaching_redis, unrefused
 from sinks.trending import TRENDS, prefix_of
 from streams.records import TopicPartition
 from streams.trending import KINDS, STEPS_A_DAY, bucket_of_name
@@ -55,7 +55,7 @@ class TrendReader:
         Looked at in the order of their decayed sums, until not even an item of which nothing is expected could come in.
         """
         key = f"{window.name}:{KINDS[kind]}"
-        asked = [(prefix + key, "ZREVRANGE", 0, CANDIDATES - 1, "WITHSCORES") for prefix in self._prefixes]
+        asked = [("ZREVRANGE", prefix + key, 0, CANDIDATES - 1, "WITHSCORES") for prefix in self._prefixes]
         candidates = [
             (float(score), name.decode())
             for flat in await self._asked(asked)
@@ -73,7 +73,7 @@ class TrendReader:
 
     async def trends(self, names: Collection[str]) -> dict[str, Trend]:
         """What is held of those of ``names`` of which anything is. Raises ``StoreAway``."""
-        answers = await self._asked([(f"{self._prefix(name)}i:{name}", "GET") for name in names])
+        answers = await self._asked([("GET", f"{self._prefix(name)}i:{name}") for name in names])
         return {name: trend_of(held) for name, held in zip(names, answers, strict=True) if held}
 
     async def velocities(self, post_ids: Sequence[int], at_step: int) -> dict[int, tuple[float, float]]:
@@ -83,7 +83,7 @@ class TrendReader:
         asked: dict[int, list[int]] = {}
         for post_id in post_ids:
             asked.setdefault(bucket_of_name(f"p:{post_id}", len(self._prefixes)), []).append(post_id)
-        answers = await self._exchanged(
+        answers = await self._asked(
             [
                 ("ZMSCORE", f"{self._prefixes[bucket]}{window.name}:p", *(f"p:{post_id}" for post_id in some))
                 for bucket, some in asked.items()
@@ -100,14 +100,14 @@ class TrendReader:
 
     async def is_listed(self, name: str, window: Window) -> bool:
         """Whether enough people turned to an item for it to stand in the lists of ``window``. Raises ``StoreAway``."""
-        (score,) = await self._asked([(f"{self._prefix(name)}{window.name}:{name[0]}", "ZSCORE", name)])
+        (score,) = await self._asked([("ZSCORE", f"{self._prefix(name)}{window.name}:{name[0]}", name)])
         return score is not None
 
     async def authors(self, trends: dict[str, Trend]) -> dict[str, list[int]]:
         """Some authors of the posts with each tag or place: those whose posts people turned to. Raises
         ``StoreAway``."""
         asked = [(name, day) for name, trend in trends.items() for day in trend.people]
-        answers = await self._asked([(f"{self._prefix(name)}a:{name}:{day}", "ZRANGE", 0, -1) for name, day in asked])
+        answers = await self._asked([("ZRANGE", f"{self._prefix(name)}a:{name}:{day}", 0, -1) for name, day in asked])
         found: dict[str, set[int]] = {name: set() for name in trends}
         for (name, _), authors in zip(asked, answers, strict=True):
             found[name].update(map(int, authors))
@@ -120,36 +120,17 @@ class TrendReader:
     def _prefix(self, name: str) -> str:
         return self._prefixes[bucket_of_name(name, len(self._prefixes))]
 
-    async def _exchanged(self, commands: Sequence[tuple[str, ...]]) -> list[Any]:
-        """The same for commands of many words, which redis-py packs slowly."""
+    async def _asked(self, commands: Sequence[tuple[str | int, ...]]) -> list[Any]:
+        """The answers, in one round trip, after which the buckets are still sound."""
         if not commands:
             return []
         expected = self._watch.expected(range(len(self._prefixes))) if self._watch else {}
         looks = [("HMGET", self._prefixes[bucket] + "history", "born", "moves") for bucket in expected]
         async with self._reaching():
-            answers = await exchange(self._redis, [*commands, *looks])
-            for answer in answers:
-                if isinstance(answer, Exception):
-                    raise answer
+            answers = unrefused(await exchange(self._redis, [*commands, *looks]))
         if self._watch:
             self._watch.confirm(expected, answers[len(commands) :])
         return answers[: len(commands)]
-
-    async def _asked(self, questions: Sequence[tuple[Any, ...]]) -> list[Any]:
-        """The answers to (key, command, arguments…), in one round trip, after which the buckets are still sound."""
-        if not questions:
-            return []
-        expected = self._watch.expected(range(len(self._prefixes))) if self._watch else {}
-        async with self._reaching():
-            pipeline = self._redis.pipeline(transaction=False)
-            for key, command, *arguments in questions:
-                pipeline.execute_command(command, key, *arguments)
-            for bucket in expected:
-                pipeline.hmget(self._prefixes[bucket] + "history", "born", "moves")
-            answers: list[Any] = await pipeline.execute()
-        if self._watch:
-            self._watch.confirm(expected, answers[len(questions) :])
-        return answers[: len(questions)]
 
 
 def _weight(score: float | bytes | None, now: float) -> float:

@@ -2,8 +2,10 @@
 
 The saga remembers deeds by person, as ids alone. An ``AccountErased`` is answered with what takes each of them back,
 said in the aggregate that it is about, as if the person said it: every view then forgets, and a replay of the log
-never knows. A deed that was on its way meanwhile is answered as it arrives. Whoever stores a deed does so before
-looking for the erasure, and whoever stores an erasure before looking for deeds, so that at least one sees both.
+never knows. A deed that was on its way meanwhile is answered as it arrives, and it alone: what was said of the others
+may be far behind what is read now, and saying it again with each would put off the end of that. Whoever stores a deed
+does so before looking for the erasure, and whoever stores an erasure before looking for deeds, so that at least one
+sees both.
 
 Follows of a person by others, requests and blocks are not stored twice: the saga's pairs say them.
 """
@@ -167,6 +169,17 @@ def people_in(event: Event) -> Iterator[int]:
             yield from (event.blocker_id, event.blocked_id)
         case _:
             yield from (done.deed.person for done in done_in(event) if done.stands)
+
+
+def arriving(event: Event) -> Iterator[Deed]:
+    """What stands by ``event`` of those who are ``people_in`` it, with what is kept as pairs."""
+    match event:
+        case Followed() | FollowRequested():
+            yield Deed(event.followee_id, "followed", (event.follower_id,))
+        case Blocked():
+            yield Deed(event.blocker_id, "block", (event.blocked_id,))
+            yield Deed(event.blocked_id, "blocked", (event.blocker_id,))
+    yield from (done.deed for done in done_in(event) if done.stands)
 
 
 def taken_back(cause: Cause, deeds: Iterable[Deed]) -> list[Event]:

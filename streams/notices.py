@@ -22,10 +22,12 @@ from schemas.events import (
     PostLiked,
     PostPublished,
     PostUnliked,
+    StoryReacted,
+    StoryReactionWithdrawn,
     Unfollowed,
 )
 from streams.causes import Cause
-from streams.notifications import APPROVAL, COMMENT, FOLLOW, LIKE, MENTION, REPLY, REQUEST, TAG
+from streams.notifications import APPROVAL, COMMENT, FOLLOW, LIKE, MENTION, REPLY, REQUEST, STORY_REACTION, TAG
 from streams.records import Record
 from streams.views import Mark, View
 
@@ -65,6 +67,10 @@ def tellings_of(event: Event) -> Iterator[Telling]:
         case PostLiked() | PostUnliked():
             stands, post = isinstance(event, PostLiked), event.post_id
             yield Telling(stands, event.author_id, event.actor_id, LIKE, post, post)
+        case StoryReacted() | StoryReactionWithdrawn():
+            # When the story is over, or deleted, is for readers to ask.
+            stands = isinstance(event, StoryReacted)
+            yield Telling(stands, event.author_id, event.actor_id, STORY_REACTION, event.story_id)
         case CommentAdded():
             yield from _of_comment(event)
         case CommentDeleted(post_id=post, comment_id=comment):
@@ -120,5 +126,5 @@ def _event(cause: Cause, n: int, telling: Telling) -> Notified | NoticeWithdrawn
     )
 
 
-NOTICES: View[Notice] = View("notices", ("engagement", "graph", "posts"), project)
+NOTICES: View[Notice] = View("notices", ("engagement", "graph", "posts", "stories"), project)
 """The emitter of Notified and NoticeWithdrawn. No fold: its effect is in the log, and a replay never runs it."""

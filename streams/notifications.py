@@ -5,8 +5,9 @@ exactly once. So the position of an event there orders all that a person is told
 up to which they have seen, and where a live stream goes on.
 
 No number is kept. A cause is a row, and goes when it is undone; a group is the causes that stand, which readers count.
-What a deletion undoes (a post, a comment with its replies) readers ask of the views of posts and comments. Rows of
-``recents`` and ``days`` only say where to look: what they name counts if ``causes`` and ``groups`` still say so.
+What a deletion undoes (a post, a story, a comment with its replies), and whether a story is over, readers ask of the
+views of posts, stories and comments. Rows of ``recents`` and ``days`` only say where to look: what they name counts if
+``causes`` and ``groups`` still say so.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ from streams.views import Delete, Mark, Upsert, View
 
 LIKE, COMMENT, REPLY, MENTION, TAG = "like", "comment", "reply", "mention", "tag"
 FOLLOW, REQUEST, APPROVAL, UPLOAD_FAILED = "follow", "request", "approval", "upload_failed"
-KINDS = (LIKE, COMMENT, REPLY, MENTION, TAG, FOLLOW, REQUEST, APPROVAL, UPLOAD_FAILED)
+STORY_REACTION = "story_reaction"
+"""Its target is the story."""
+KINDS = (LIKE, COMMENT, REPLY, MENTION, TAG, FOLLOW, REQUEST, APPROVAL, STORY_REACTION, UPLOAD_FAILED)
 DAY_MS = 86_400_000
 Write = Upsert | Delete
 

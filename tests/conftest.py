@@ -23,6 +23,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--seeds", type=int, default=1000, help="seeds of the simulation (tests/agents -k simulation)")
     parser.addoption("--steps", type=int, default=2000, help="steps of the history of people (tests/api -k histories)")
     parser.addoption("--examples", type=int, default=2, help="requests of each route (tests/api -k contract)")
+    parser.addoption("--fuzz", type=int, default=60, help="forms and bodies that nobody would send (tests/api -k fuzz)")
     parser.addoption("--people", type=int, default=None, help="people of the world of tests/e2e -k erasure")
     parser.addoption("--seed", type=int, default=None, help="run this one seed (of the simulation, of the history)")
 

@@ -10,15 +10,16 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Response
 
 from api.access_tokens import Person
-from api.bodies_activity import Sights, number_of
+from api.bodies_activity import SeenPost, Sights, number_of
 from api.consistency import Fresh
 from api.identity import Reader, limit_headers
 from api.log import Said, now_ms
 from api.problems import Problem, problems
 from api.routes import about
-from api.stores import Opened
+from api.stores import Opened, Stores
 from schemas.events import Event, PostSeen, ProfileVisited
 from sinks.throttles import Allowance
+from streams.experiments import Exposure, holds
 from streams.rules import in_list, may_meet
 
 OLDEST_MS = 86_400_000
@@ -45,7 +46,7 @@ async def report_activity(body: Sights, me: Reporter, stores: Opened, fresh: Fre
     """Report the posts that you saw and the profiles that you visited, up to 100 together.
 
     One bad item refuses all of them, and the problem names it. What is your own, what is not there and what you may
-    not see is left out without a word. A report that is sent twice counts twice.
+    not see is left out without a word; so is an exposure that is not yours. A report that is sent twice counts twice.
     """
     await fresh.reach(me.user_id, "posts", "accounts", "follows")
     now = now_ms()
@@ -62,6 +63,7 @@ async def report_activity(body: Sights, me: Reporter, stores: Opened, fresh: Fre
             row = rows.get(number_of(sight.post_id))
             if row is not None and row.author_id != me.user_id and in_list(row, facts):
                 seen: dict[str, Any] = {"dwell_ms": sight.dwell_ms, "surface": sight.surface, "rank": sight.rank}
+                seen |= _exposed(stores, me.user_id, sight)
                 yield PostSeen(**log.by(me.user_id, at=at), viewer_id=me.user_id, **seen, **about(row))
         for visit, at in zip(body.profiles, profile_times, strict=True):
             user_id = number_of(visit.user_id)
@@ -69,6 +71,17 @@ async def report_activity(body: Sights, me: Reporter, stores: Opened, fresh: Fre
                 yield ProfileVisited(**log.by(me.user_id, at=at), viewer_id=me.user_id, profile_id=user_id)
 
     await log.say_all(list(events()))
+
+
+def _exposed(stores: Stores, user_id: int, sight: SeenPost) -> dict[str, str]:
+    """The experiment that a sight in the feed counts for: only what this person gets by lot, whatever was sent."""
+    try:
+        exposure = Exposure.parse(sight.exposure or "")
+    except ValueError:
+        return {}
+    if sight.surface != "feed" or not holds(stores.experiments, exposure, user_id):
+        return {}
+    return exposure._asdict()
 
 
 def _time(now: int, item: str, at: datetime | None) -> int:

@@ -10,13 +10,12 @@ from api.bodies import EmailChange, EmailToken, PasswordReset, ResetRequest
 from api.identity import Reader, Writer, address_of
 from api.models_accounts import Email, MailAsked
 from api.outbox import Written
-from api.presenting import opened
 from api.problems import Problem, problems
 from api.routers.own_account import check_password
 from api.stores import Opened, Stores
 from sinks.emails import Emails, Purpose, Sent
 from sinks.mail import Mail
-from sinks.sealing import seal
+from sinks.sealing import opened, seal
 from sinks.throttles import Allowance
 
 router = APIRouter(prefix="/api/v1", tags=["mail"])

@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Response
 
 from api.consistency import Fresh
-from api.cursors import FeedCursor, Limit, RankedCursor, to_cursor
+from api.cursors import CursorText, Limit, RankedCursor, from_feed_cursor, to_cursor
 from api.feed_cards import FeedCards, page_of
-from api.home_feed import page
+from api.home_feed import ArchiveAway, page
 from api.identity import Reader
 from api.models import Posts
 from api.problems import Problem, problems
@@ -19,9 +19,11 @@ from api.stores import Stores
 from schemas.ids import MAX_ID
 from sinks.errors import StoreAway
 from sinks.home_feed_reader import ASLEEP, Skeleton
+from streams.experiments import LATEST, Exposure, assigned
 
 router = APIRouter(prefix="/api/v1/feed", tags=["feed"])
 SOURCE, ORDER, MODEL, WHY_LATEST = "Feed-Source", "Feed-Order", "Ranking-Model", "Ranking-Fallback"
+MISSING, EXPOSURE = "Feed-Missing", "Feed-Exposure"
 _LOOKED_AT = 20
 """And twice the page: where rules drop more of these, the page goes on in Cassandra, as below a floor."""
 _HEADERS = {
@@ -40,6 +42,16 @@ _HEADERS = {
         "(`asleep`), or the cursor is one of latest order, as it is below what was ranked (`continued`).",
         "schema": {"type": "string", "enum": list(WHY)},
     },
+    MISSING: {
+        "description": "While Cassandra is away: how many posts were left out of this page because nothing of them is "
+        "remembered, or it may be out of date. Ask for the same page again later to see them.",
+        "schema": {"type": "integer"},
+    },
+    EXPOSURE: {
+        "description": "Where an experiment decided which feed this is: bring it back as `exposure` of the posts that "
+        "were seen on this page, with POST /api/v1/activity.",
+        "schema": {"type": "string"},
+    },
 }
 _ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {"headers": _HEADERS},
@@ -51,29 +63,40 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
     },
 }
 Order = Annotated[
-    Literal["latest", "ranked"],
+    Literal["latest", "ranked"] | None,
     Query(
         description="`latest`: newest first. `ranked`: of the newest 500 first what you will most likely save, share, "
         "comment on or like, never three posts of one author in a row while there are others; then the rest, newest "
-        "first. Where ranking cannot be had the page is in latest order, and `Ranking-Fallback` says why."
+        "first. Where ranking cannot be had the page is in latest order, and `Ranking-Fallback` says why. Left out: "
+        "latest, unless an experiment has you see another one."
     ),
 ]
 
 
 @router.get("", response_model=Posts, responses=_ANSWERS | problems(400, 401, 410, 422, 503))
 async def get_feed(
-    me: Reader, fresh: Fresh, cursor: FeedCursor, limit: Limit = 20, order: Order = "latest"
+    me: Reader, fresh: Fresh, cursor: CursorText = None, limit: Limit = 20, order: Order = None
 ) -> Response:
     """The posts of those whom one follows, newest first or ranked, without end.
 
     While Redis is away, or has lost data and is being filled again, the same posts come from Cassandra, newest first.
+    While Cassandra is away, posts are shown as far as this gateway remembers them and the log has said nothing of them
+    and their authors since; `Feed-Missing` counts the others.
     A ranked feed can be gone on with for half an hour; after that its cursor is answered by 410, and the feed begins
     anew without one.
     """
-    if isinstance(cursor, RankedCursor) and order == "latest":
+    # Not a dependency, as other lists have it: each costs a page 4 % of its time.
+    at = None if cursor is None else from_feed_cursor(cursor)
+    stores = fresh.stores
+    exposure, version = None, ""
+    if order is None:
+        order = "latest"
+        if given := assigned(stores.experiments, me.user_id):
+            exposure, version = Exposure(given[0].name, given[1].name), given[1].model
+            order = "latest" if given[1].name == LATEST else "ranked"
+    if isinstance(at, RankedCursor) and order == "latest":
         detail = "This cursor goes on in a ranked feed: ask with order=ranked, or leave it out."
         raise Problem(400, "invalid-cursor", detail)
-    stores = fresh.stores
     near = counted = True
     if not fresh.asks_nothing:
         near, counted, _ = await asyncio.gather(
@@ -82,56 +105,68 @@ async def get_feed(
             fresh.reach(me.user_id, "posts", "user_posts", "accounts", "follows"),
         )
     why: str | None = None
-    if isinstance(cursor, RankedCursor):
-        return await _go_on(stores, me.user_id, cursor, limit, counted)
+    if isinstance(at, RankedCursor):
+        return await _go_on(stores, me.user_id, at, limit, counted, exposure)
     if order == "ranked":
         try:
-            if cursor is not None:
+            if at is not None:
                 raise Unranked(CONTINUED)
             if not near:
                 raise Unranked(AWAY)
             if not await fresh.holds(me.user_id, "affinity", "trending"):
                 raise Unranked(LATE)
-            ranked = await begin(stores, me.user_id, limit, counted)
+            ranked = await begin(stores, me.user_id, limit, counted, version)
             await stores.seen.note(me.user_id)
-            return _answer(ranked.body, "redis", 200, {ORDER: "ranked", MODEL: ranked.version})
+            return _answer(ranked.body, "redis", 200, _ranked(ranked.version, exposure))
         except Unranked as error:
             why = error.why
         except StoreAway:  # Redis, where it went while the page was made; Cassandra shows at once below
             why = AWAY
-    said = {ORDER: "latest"} | ({WHY_LATEST: why} if why else {})
-    before, status = cursor or MAX_ID, 200
+    said = {ORDER: "latest"} | ({WHY_LATEST: why} if why else {}) | ({EXPOSURE: exposure.text()} if exposure else {})
+    before, status = at or MAX_ID, 200
     if near:
         try:
             await stores.seen.note(me.user_id)
+            cards = FeedCards(stores, me.user_id, counted, whole=False)
             skeleton = await stores.home_feed.newest(me.user_id, before, _LOOKED_AT + 2 * limit)
             if not skeleton.asleep:
-                body = await _page(stores, me.user_id, skeleton, before, limit, counted)
-                return _answer(body, "redis", status, said)
+                body, missing = await _page(stores, cards, me.user_id, skeleton, before, limit)
+                return _answer(body, "redis", status, said | ({MISSING: str(missing)} if missing else {}))
             stores.returning.wake(stores.home_feed.generation, me.user_id)
             status = 206
         except StoreAway:
             pass  # where it is Cassandra that is away, this shows at once below
-    body = await _page(stores, me.user_id, ASLEEP, before, limit, counted)
+    cards = FeedCards(stores, me.user_id, counted, whole=False)
+    body, _ = await _page(stores, cards, me.user_id, ASLEEP, before, limit)
     return _answer(body, "cassandra", status, said)
 
 
-async def _go_on(stores: Stores, user_id: int, cursor: RankedCursor, limit: int, counted: bool) -> Response:
+async def _go_on(
+    stores: Stores, user_id: int, cursor: RankedCursor, limit: int, counted: bool, exposure: Exposure | None
+) -> Response:
     ranked = await go_on(stores, user_id, cursor, limit, counted)
     if ranked is None:
         detail = "This ranked feed is not kept any more. Ask for it again without a cursor."
         raise Problem(410, "ranking-over", detail)
     await stores.seen.note(user_id)
-    return _answer(ranked.body, "redis", 200, {ORDER: "ranked", MODEL: ranked.version})
+    return _answer(ranked.body, "redis", 200, _ranked(ranked.version, exposure))
+
+
+def _ranked(version: str, exposure: Exposure | None) -> dict[str, str]:
+    shown = {EXPOSURE: exposure._replace(model=version).text()} if exposure else {}
+    return {ORDER: "ranked", MODEL: version, **shown}
 
 
 def _answer(body: bytes, source: str, status: int, said: dict[str, str]) -> Response:
     return Response(body, status, {SOURCE: source, **said}, "application/json")
 
 
-async def _page(stores: Stores, user_id: int, skeleton: Skeleton, before: int, limit: int, counted: bool) -> bytes:
-    """One page. Whose posts it goes on with below the floor is asked where the skeleton came from; the rules say which
-    of them are shown."""
+async def _page(
+    stores: Stores, cards: FeedCards, user_id: int, skeleton: Skeleton, before: int, limit: int
+) -> tuple[bytes, int]:
+    """One page, and how many posts it has not because Cassandra is away; ``StoreAway`` where that is all of them. Whose
+    posts it goes on with below the floor is asked where the skeleton came from; the rules say which of them are
+    shown."""
     relations = stores.follows if skeleton is ASLEEP else stores.home_feed
     followed: list[int] | None = None
 
@@ -139,8 +174,12 @@ async def _page(stores: Stores, user_id: int, skeleton: Skeleton, before: int, l
         nonlocal followed
         if followed is None:
             followed = await relations.following_of(user_id)
-        return await stores.posts.older(followed, before, count)
+        try:
+            return await stores.posts.older(followed, before, count)
+        except StoreAway as away:
+            raise ArchiveAway(str(away)) from away
 
-    look = FeedCards(stores, user_id, counted).look
-    found = await page(skeleton.ids, skeleton.floor, before, limit, older=older, look=look)
-    return page_of(found.shown, None if found.after is None else to_cursor(found.after))
+    found = await page(skeleton.ids, skeleton.floor, before, limit, older=older, look=cards.look)
+    if cards.missing and not found.shown:
+        raise StoreAway("nothing of this page is remembered")
+    return page_of(found.shown, None if found.after is None else to_cursor(found.after)), cards.missing

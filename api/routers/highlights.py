@@ -11,7 +11,7 @@ from api.consistency import Fresh
 from api.identity import Visitor, Writer
 from api.log import Said
 from api.models_stories import Highlight, Highlighted, Highlights, Stories
-from api.presenting import moment, opened
+from api.presenting import moment
 from api.presenting_stories import StoryPresenter
 from api.problems import Problem, not_found, problems
 from api.retries import Retried
@@ -25,7 +25,7 @@ from schemas.events import (
     StoryUnhighlighted,
 )
 from schemas.ids import MIN_ID
-from sinks.sealing import seal
+from sinks.sealing import opened, seal
 from sinks.stories import HighlightRow
 from streams.rules import may_open_story
 

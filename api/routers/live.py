@@ -22,7 +22,7 @@ from sinks import consistency
 from sinks.errors import StoreAway
 from sinks.notice_tail import Listener, NoticeTail, Placed
 from sinks.notifications import Preferences
-from streams.notifications import UPLOAD_FAILED, group_of
+from streams.notifications import STORY_REACTION, UPLOAD_FAILED, group_of
 
 router = APIRouter(prefix="/api/v1", tags=["notifications"])
 HEARTBEAT_SECONDS = 15.0
@@ -153,6 +153,7 @@ class Stream:
             "at": event.at,
             "post_id": str(event.post) if event.post else None,
             "comment_id": str(event.comment) if event.comment else None,
+            "story_id": str(event.target) if event.kind == STORY_REACTION else None,
         }
 
     def _failed(self, event: UploadFailed) -> dict[str, object]:

@@ -34,7 +34,7 @@ async def list_notifications(
     me: Reader, stores: Opened, fresh: Fresh, cursor: Cursor, limit: Limit = 30
 ) -> Notifications:
     """What others did that concerns you, newest first: one notification for each kind of doing and what it is about."""
-    await fresh.reach(me.user_id, "notifications", "posts", "accounts")
+    await fresh.reach(me.user_id, "notifications", "posts", "stories", "accounts")
     activity = Activity(stores, me.user_id)
     place = (2**31, 0) if cursor is None else (cursor >> _POSITION_BITS, cursor & _POSITIONS)
     # Read first: what comes in meanwhile is above it, and stays unseen.
@@ -53,7 +53,7 @@ async def list_notifications(
 @router.get("/unseen", responses=problems(400, 401, 422, 503))
 async def count_unseen_notifications(me: Reader, stores: Opened, fresh: Fresh) -> UnseenCount:
     """How many of your notifications have something new in them."""
-    await fresh.reach(me.user_id, "notifications", "posts")
+    await fresh.reach(me.user_id, "notifications", "posts", "stories")
     activity = Activity(stores, me.user_id)
     return UnseenCount(unseen_count=await activity.unseen(await activity.seen()))
 

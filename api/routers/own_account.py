@@ -16,7 +16,7 @@ from api.identity import Reader, Writer
 from api.log import Said, now_ms
 from api.models import Profile
 from api.models_accounts import Erasure
-from api.presenting import Presenter, opened
+from api.presenting import Presenter
 from api.problems import Problem, not_found, problems
 from api.routers.accounts import profile_of
 from api.routes import id_of
@@ -24,7 +24,7 @@ from api.stores import Opened, Stores
 from api.usernames import current_username, take_username
 from schemas.events import AccountDeactivated, AccountErased, ProfileChanged, RenderedMedia, UsernameChanged
 from sinks.accounts import AccountRow
-from sinks.sealing import seal
+from sinks.sealing import opened, seal
 from sinks.throttles import Allowance
 
 router = APIRouter(prefix="/api/v1/me", tags=["accounts"])

@@ -15,7 +15,7 @@ from api.home_feed import page
 from api.identity import Reader, Writer
 from api.log import Said
 from api.models import Collection, Collections, Post, Posts, Save, Share
-from api.presenting import Presenter, moment, opened
+from api.presenting import Presenter, moment
 from api.problems import Problem, not_found, problems
 from api.retries import Retried
 from api.routes import IdPath, about, id_of, key_of, open_post
@@ -30,7 +30,7 @@ from schemas.events import (
 )
 from schemas.ids import MAX_ID
 from sinks.saves import CollectionRow
-from sinks.sealing import seal
+from sinks.sealing import opened, seal
 
 COLLECTIONS_AT_MOST = 100
 router = APIRouter(prefix="/api/v1", tags=["saves"])

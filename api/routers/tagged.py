@@ -69,7 +69,8 @@ async def _page(
     limit: int,
 ) -> TaggedPosts:
     reached = fresh.reach(viewer_id or 0, "tagged_posts", "posts", "accounts", "follows")
-    counted, _ = await asyncio.gather(_counters_reached(fresh, viewer_id), reached)
+    # The reader's own posts are counted too.
+    counted, _ = await asyncio.gather(fresh.reach_counts(viewer_id or 0, ("engagement", "posts")), reached)
     name = name_of(kind, item)
     tagged = Tagged(stores, viewer_id, name, counted)
     found = await (tagged.top if order == "top" else tagged.newest)(cursor, limit)
@@ -81,15 +82,6 @@ async def _page(
         items=found.shown,
         next_cursor=None if found.after is None else to_cursor(found.after),
     )
-
-
-async def _counters_reached(fresh: Freshness, viewer_id: int | None) -> bool:
-    """Wait for the counters, which count the reader's own posts too; whether they can be asked."""
-    try:
-        await fresh.reach(viewer_id or 0, "counters")
-    except StoreAway:
-        return False
-    return True
 
 
 async def _count(stores: Stores, name: str) -> int | None:

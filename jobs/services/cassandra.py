@@ -1,8 +1,9 @@
-"""The local Cassandra: one node, no authentication, loopback only."""
+"""The local Cassandra, one node or three: no authentication, loopback only."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from jobs.services.jars import java, resolve
 from jobs.services.programs import Program
 
 HEAP = ["-Xms512m", "-Xmx1g", "-XX:MaxDirectMemorySize=512m", "-Xss512k"]
+NODE_HEAP = ["-Xms256m", "-Xmx1g", "-XX:MaxDirectMemorySize=256m", "-Xss512k", "-XX:TieredStopAtLevel=1"]
+"""Of one of three, which share the machine: started with less work, and slower afterwards."""
 
 COLLECTOR = [
     "-XX:+UseG1GC",
@@ -123,14 +126,43 @@ def configuration(folder: Path, port: int, storage_port: int) -> dict[str, Any]:
     }
 
 
+def clustered(values: Mapping[str, Any], number: int, hosts: Sequence[str]) -> dict[str, Any]:
+    """``values`` for the node ``number``, from 1, of one on each of ``hosts``. All may be started at once: each has its
+    place on the ring from the first."""
+    port = values["storage_port"]
+    seeds = ",".join(f"{host}:{port}" for host in hosts)
+    simple = "org.apache.cassandra.locator.SimpleSeedProvider"
+    return {
+        **values,
+        "listen_address": hosts[number - 1],
+        "rpc_address": hosts[number - 1],
+        "initial_token": str(-(2**63) + (number - 1) * 2**64 // len(hosts)),
+        "auto_bootstrap": False,
+        "seed_provider": [{"class_name": simple, "parameters": [{"seeds": seeds}]}],
+        # Who has died is taken for dead after some 10 s, and not 18.
+        "phi_convict_threshold": 5,
+    }
+
+
 def program(home: Home, port: int, storage_port: int) -> Program:
     """Write the configuration and say how to start Cassandra."""
-    folder = home.data / "cassandra"
+    return _program(home, "cassandra", configuration(home.data / "cassandra", port, storage_port), HEAP)
+
+
+def node_program(home: Home, number: int, hosts: Sequence[str], port: int, storage_port: int) -> Program:
+    """The same of one node of a cluster; see ``clustered``."""
+    name = f"cassandra-{number}"
+    values = configuration(home.data / name, port, storage_port)
+    return _program(home, name, clustered(values, number, hosts), NODE_HEAP)
+
+
+def _program(home: Home, name: str, values: Mapping[str, Any], heap: Sequence[str]) -> Program:
+    folder = home.data / name
     folder.mkdir(parents=True, exist_ok=True)
-    config = home.conf / "cassandra.yaml"
+    config = home.conf / f"{name}.yaml"
     logging = home.conf / "cassandra-logback.xml"
     # Every JSON document is a YAML document.
-    write_text(config, json.dumps(configuration(folder, port, storage_port), indent=2) + "\n")
+    write_text(config, json.dumps(values, indent=2) + "\n")
     write_text(logging, LOGGING)
     jars = resolve("cassandra")
     own = {
@@ -141,7 +173,7 @@ def program(home: Home, port: int, storage_port: int) -> Program:
     }
     command = [
         java(),
-        *HEAP,
+        *heap,
         *COLLECTOR,
         f"-javaagent:{next(iter(jars.glob('jamm-*.jar')))}",
         *(f"--add-exports={package}=ALL-UNNAMED" for package in EXPORTS),
@@ -151,4 +183,4 @@ def program(home: Home, port: int, storage_port: int) -> Program:
         f"{jars}/*",
         "org.apache.cassandra.service.CassandraDaemon",
     ]
-    return Program(name="cassandra", command=command, stop_seconds=30)
+    return Program(name=name, command=command, stop_seconds=30)

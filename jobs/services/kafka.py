@@ -1,12 +1,13 @@
-"""The local Kafka: one KRaft node that keeps the log for ever."""
+"""The local Kafka, one KRaft node or three, that keeps the log for ever."""
 
 from __future__ import annotations
 
 import base64
 import subprocess
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from jobs.services.failures import StackError
 from jobs.services.home import Home, write_text
@@ -14,6 +15,16 @@ from jobs.services.jars import java, resolve
 from jobs.services.programs import Program
 
 HEAP = ["-Xms256m", "-Xmx512m"]
+NODE_HEAP = ["-Xms128m", "-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
+"""Of one of three, which share the machine: started at a third of the work, and a little slower afterwards."""
+
+
+class Link(NamedTuple):
+    """A second way to the broker: the port it listens on for it, and the port that clients are told to come to."""
+
+    port: int
+    advertised: int
+
 
 LOGGING = """\
 status = error
@@ -59,26 +70,78 @@ def properties(folder: Path, port: int, controller_port: int) -> dict[str, str]:
     }
 
 
+def clustered(values: Mapping[str, str], number: int, controllers: Sequence[int]) -> dict[str, str]:
+    """``values`` for the node ``number``, from 1, of as many as there are ``controllers``' ports. One of three may be
+    away: what was acknowledged is on two."""
+    replicas, least = str(len(controllers)), str(len(controllers) - 1)
+    return {
+        **values,
+        "node.id": str(number),
+        "controller.quorum.voters": ",".join(f"{n}@127.0.0.1:{port}" for n, port in enumerate(controllers, 1)),
+        "offsets.topic.replication.factor": replicas,
+        "transaction.state.log.replication.factor": replicas,
+        "transaction.state.log.min.isr": least,
+        "share.coordinator.state.topic.replication.factor": replicas,
+        "share.coordinator.state.topic.min.isr": least,
+        "default.replication.factor": replicas,
+        "min.insync.replicas": least,
+        # Others lead its partitions so soon after a broker has died. On a busy machine one that lives may be late.
+        "broker.session.timeout.ms": "6000",
+        "broker.heartbeat.interval.ms": "1000",
+        "controller.quorum.fetch.timeout.ms": "4000",
+        "controller.quorum.election.timeout.ms": "2000",
+    }
+
+
+def linked(values: Mapping[str, str], link: Link) -> dict[str, str]:
+    """``values``, with one more listener, for clients that come over ``link``."""
+    more = {
+        "listeners": f"LINK://127.0.0.1:{link.port}",
+        "advertised.listeners": f"LINK://127.0.0.1:{link.advertised}",
+        "listener.security.protocol.map": "LINK:PLAINTEXT",
+    }
+    return {**values, **{name: f"{values[name]},{value}" for name, value in more.items()}}
+
+
 def render(values: Mapping[str, str]) -> str:
     """A properties file."""
     return "".join(f"{name}={value}\n" for name, value in values.items())
 
 
-def program(home: Home, port: int, controller_port: int) -> Program:
+def program(home: Home, port: int, controller_port: int, link: Link | None = None) -> Program:
     """Write the configuration, format the folder when it is new, and say how to start Kafka."""
-    folder = home.data / "kafka"
-    config = home.conf / "kafka.properties"
+    values = properties(home.data / "kafka", port, controller_port)
+    return _program(home, "kafka", linked(values, link) if link else values, HEAP)
+
+
+def node_program(home: Home, number: int, port: int, controllers: Sequence[int]) -> Program:
+    """The same of one node of a cluster; see ``clustered``."""
+    name = f"kafka-{number}"
+    values = properties(home.data / name, port, controllers[number - 1])
+    return _program(home, name, clustered(values, number, controllers), NODE_HEAP)
+
+
+def _program(home: Home, name: str, values: Mapping[str, str], heap: Sequence[str]) -> Program:
+    config = home.conf / f"{name}.properties"
     logging = home.conf / "kafka-log4j2.properties"
-    write_text(config, render(properties(folder, port, controller_port)))
+    write_text(config, render(values))
     write_text(logging, LOGGING)
-    command = [java(), *HEAP, f"-Dlog4j2.configurationFile={logging}", "-cp", f"{resolve('kafka')}/*"]
-    if not (folder / "meta.properties").exists():
-        _format(command, config)
-    return Program(name="kafka", command=[*command, "kafka.Kafka", str(config)], stop_seconds=30)
+    command = [java(), *heap, f"-Dlog4j2.configurationFile={logging}", "-cp", f"{resolve('kafka')}/*"]
+    if not (Path(values["log.dirs"]) / "meta.properties").exists():
+        _format(command, config, _cluster_id(home))
+    return Program(name=name, command=[*command, "kafka.Kafka", str(config)], stop_seconds=30)
 
 
-def _format(command: list[str], config: Path) -> None:
-    cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "A")
+def _cluster_id(home: Home) -> str:
+    """The same for all nodes of a home; made with the first."""
+    kept = home.data / "kafka-cluster-id"
+    if not kept.exists():
+        made = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        write_text(kept, made.replace("-", "A"))
+    return kept.read_text()
+
+
+def _format(command: list[str], config: Path, cluster: str) -> None:
     formatting = [*command, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(config)]
     answer = subprocess.run(formatting, capture_output=True, text=True, check=False)
     if answer.returncode != 0:

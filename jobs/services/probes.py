@@ -19,6 +19,8 @@ import redis
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
+from sinks.redis_addresses import SLOTS, is_cluster, nodes_of
+
 SECONDS = 3.0
 
 _SILENT = logging.getLogger("shutterlog.probes")
@@ -46,13 +48,36 @@ def kafka(bootstrap: str) -> str:
 
 
 def redis_server(url: str) -> str:
-    """PING, and the version; a Redis that is still loading its file is not well yet."""
+    """PING, and the version; a Redis that is still loading its file is not well yet, nor a cluster that serves but some
+    of its slots."""
+    if is_cluster(url):
+        return _redis_cluster(url)
     try:
         with redis.Redis.from_url(url, socket_timeout=SECONDS, socket_connect_timeout=SECONDS) as client:
             client.ping()
             return f"Redis {client.info('server')['redis_version']}"
     except (redis.RedisError, OSError) as error:
         raise Unwell(str(error)) from error
+
+
+def _redis_cluster(url: str) -> str:
+    """What the first node says of the cluster that answers."""
+    problems = []
+    for node in nodes_of(url):
+        try:
+            with redis.Redis.from_url(node, socket_timeout=SECONDS, socket_connect_timeout=SECONDS) as client:
+                version = client.info("server")["redis_version"]
+                said: bytes = client.execute_command("CLUSTER", "INFO")
+        except (redis.RedisError, OSError) as error:
+            problems.append(str(error))
+            continue
+        found = dict(line.split(":", 1) for line in said.decode().splitlines() if ":" in line)
+        if int(found["cluster_slots_ok"]) < SLOTS:
+            raise Unwell(
+                f"{SLOTS - int(found['cluster_slots_ok'])} of the cluster's {SLOTS} slots are served by nobody"
+            )
+        return f"Redis {version}, {found['cluster_size']} masters of {found['cluster_known_nodes']} nodes"
+    raise Unwell("; ".join(problems))
 
 
 def cassandra(hosts: str) -> str:

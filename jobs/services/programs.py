@@ -50,8 +50,8 @@ class Program:
         return asdict(self)
 
 
-def agent_programs(environment: Mapping[str, str]) -> list[Program]:
-    """One program per slot of ``AGENTS``."""
+def agent_programs(environment: Mapping[str, str], slots: Mapping[str, tuple[str, ...]] = AGENTS) -> list[Program]:
+    """One program per slot."""
     return [
         Program(
             name=slot,
@@ -60,7 +60,7 @@ def agent_programs(environment: Mapping[str, str]) -> list[Program]:
             environment={**environment, "SHUTTERLOG_SLOT": slot},
             start_seconds=3,
         )
-        for slot, groups in AGENTS.items()
+        for slot, groups in slots.items()
     ]
 
 

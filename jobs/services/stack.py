@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from jobs.services import addresses, cassandra, clickhouse, kafka, pids, probes, redis
+from jobs.services import addresses, cassandra, clickhouse, clusters, kafka, pids, probes, redis
 from jobs.services.failures import NeverHealthy, StackError
 from jobs.services.home import Home, read_json, write_json
 from jobs.services.programs import AGENTS, Program, agent_programs, api_program
@@ -17,6 +17,8 @@ from sinks.settings import Settings
 
 PATIENCE, EXTERNAL_PATIENCE = 120.0, 10.0
 """Seconds that a started program, and a service named by the environment, have to become healthy."""
+NODE_PATIENCE = 400.0
+"""The same of a node of a cluster: a dozen of them start at once."""
 
 LIVES = 3
 """A program that is started more often than this while waited for is not going to run."""
@@ -40,20 +42,35 @@ class Health:
 class Stack:
     """Everything that runs for one home, on behalf of one environment."""
 
-    def __init__(self, home: Home, environment: Mapping[str, str], say: Say = lambda line: None) -> None:
+    def __init__(
+        self,
+        home: Home,
+        environment: Mapping[str, str],
+        say: Say = lambda line: None,
+        kafka_link: kafka.Link | None = None,
+    ) -> None:
+        """``kafka_link`` is a second way to a local Kafka."""
         self.home = home
+        self._kafka_link = kafka_link
         self.environment = environment
         self.say = say
         self.supervisor = Supervisor(home)
 
-    def start_services(self, names: Iterable[str] = addresses.SERVICES, *, free_ports: bool = False) -> None:
-        """Start those of ``names`` that neither the environment names nor run yet; wait until all answer."""
+    def start_services(
+        self, names: Iterable[str] = addresses.SERVICES, *, free_ports: bool = False, clustered: bool = False
+    ) -> None:
+        """Start those of ``names`` that neither the environment names nor run yet; wait until all answer.
+
+        With ``clustered``, Kafka, Cassandra and Redis are several nodes each. A home is the one or the other: raises
+        ``StackError`` for one whose data is of the other kind.
+        """
         with self.home.locked():
             self.home.create()
             self.home.ensure_secrets()
             was_running = self._clear_the_ground()
             programs, ports = self._recorded()
-            names = list(names)
+            names = clusters.node_names(names, self.environment) if clustered else list(names)
+            clusters.refuse_another_kind(self.home, names)
             wanted = addresses.local_services(names, self.environment)
             try:
                 for name in wanted:
@@ -68,12 +85,14 @@ class Stack:
                         programs[name] = self._prepare(name, ports)
                 self._apply(programs, ports)
                 self._wait(names)
+                if "redis-1" in wanted:
+                    clusters.form_redis(ports)
             except BaseException:
                 if not was_running:
                     self._stop_all()
                 raise
 
-    def start_apps(self, *, free_ports: bool = False) -> None:
+    def start_apps(self, *, free_ports: bool = False, slots: Mapping[str, tuple[str, ...]] = AGENTS) -> None:
         """Start the gateway and the agents, and wait until the gateway answers and the agents run."""
         with self.home.locked():
             programs, ports = self._recorded()
@@ -85,18 +104,34 @@ class Stack:
                 else:
                     ports |= addresses.choose_ports("api", free_ports=free_ports, remembered=ports)
             passed_on = {name: self.environment[name] for name in KNOWN_VARIABLES if self.environment.get(name)}
-            apps = [*agent_programs(passed_on), api_program(passed_on)]
+            apps = [*agent_programs(passed_on, slots), api_program(passed_on)]
             programs = {name: program for name, program in programs.items() if not program.is_app}
             programs |= {program.name: program for program in apps}
             self.say("starting the agents and the API")
             self._apply(programs, ports)
             self._wait(program.name for program in apps)
 
-    def plan(self, *, free_ports: bool = False, apps: bool = True) -> list[str]:
+    def restart_app(self, name: str, environment: Mapping[str, str]) -> None:
+        """Stop one of ours as an operator would, start it again with ``environment`` over what it had, and wait until
+        it runs."""
+        with self.home.locked():
+            programs, ports = self._recorded()
+            before = programs[name]
+            programs[name] = replace(before, environment={**before.environment, **environment})
+            known = self.supervisor.states().get(name)
+            self.supervisor.stop_program(name)
+            if known is not None and known.pid:
+                pids.wait_gone([known.pid], before.stop_seconds + 5.0)
+            self._apply(programs, ports)
+            self.supervisor.start_program(name)
+            self._wait([name])
+
+    def plan(self, *, free_ports: bool = False, apps: bool = True, clustered: bool = False) -> list[str]:
         """What starting would do, a line each; changes nothing."""
         running = self.supervisor.states()
         lines = []
-        for name in [*addresses.SERVICES, *(["api"] if apps else [])]:
+        services = clusters.node_names(addresses.SERVICES, self.environment) if clustered else addresses.SERVICES
+        for name in [*services, *(["api"] if apps else [])]:
             if self._is_external(name):
                 variable = addresses.ENVIRONMENT[name]
                 lines.append(f"would use {name} at {self.environment[variable]} ({variable})")
@@ -107,9 +142,9 @@ class Stack:
             else:
                 listed = ", ".join(
                     f"{port}" + ("" if addresses.is_free(port) else " (TAKEN)")
-                    for port in addresses.PORTS[name].values()
+                    for port in addresses.ports_of(name).values()
                 )
-                lines.append(f"would start {name} on port {listed}")
+                lines.append(f"would start {name} on port {listed or 'the same ports'}")
         if apps:
             lines.append("would provision topics and keyspace")
             lines.extend(f"would start the agent {slot}: {' '.join(groups)}" for slot, groups in AGENTS.items())
@@ -132,7 +167,7 @@ class Stack:
         if states:
             pids.record(self.home, self._pids())
         found: dict[str, Health] = {}
-        for name in [*addresses.SERVICES, *(name for name, program in programs.items() if program.is_app)]:
+        for name in [*clusters.shown(programs), *(name for name, program in programs.items() if program.is_app)]:
             known = states.get(name)
             if known is None and not self._is_external(name):
                 found[name] = Health("stopped", False, None, None, "not started")
@@ -183,8 +218,10 @@ class Stack:
         write_json(self.home.run / "stack.json", {"programs": listed, "ports": dict(ports)}, mode=0o600)
 
     def _prepare(self, name: str, ports: Mapping[str, int]) -> Program:
+        if name != addresses.service_of(name):
+            return clusters.prepare(self.home, name, ports)
         if name == "kafka":
-            return kafka.program(self.home, ports["kafka"], ports["kafka_controller"])
+            return kafka.program(self.home, ports["kafka"], ports["kafka_controller"], self._kafka_link)
         if name == "cassandra":
             return cassandra.program(self.home, ports["cassandra"], ports["cassandra_storage"])
         if name == "clickhouse":
@@ -206,6 +243,8 @@ class Stack:
         return {**running, "supervisord": supervisord} if supervisord else running
 
     def _probe(self, name: str, settings: Settings) -> tuple[Callable[[], str] | None, str | None]:
+        if name != addresses.service_of(name):
+            return clusters.probe(name, self._recorded()[1])
         match name:
             case "kafka":
                 return lambda: probes.kafka(settings.kafka_bootstrap), settings.kafka_bootstrap
@@ -237,6 +276,8 @@ class Stack:
         probe, address = self._probe(name, settings)
         is_external = self._is_external(name)
         patience = EXTERNAL_PATIENCE if is_external else PATIENCE
+        if name != addresses.service_of(name):
+            patience = NODE_PATIENCE
         deadline = time.monotonic() + patience
         lives: set[int] = set()
         while True:
@@ -259,7 +300,8 @@ class Stack:
             time.sleep(0.1)
 
     def _is_external(self, name: str) -> bool:
-        return name in addresses.SERVICES and bool(self.environment.get(addresses.ENVIRONMENT[name]))
+        service = addresses.service_of(name)
+        return service in addresses.SERVICES and bool(self.environment.get(addresses.ENVIRONMENT[service]))
 
     def _story(self, name: str, detail: str, lives: int) -> str:
         log = self.home.log(name)

@@ -32,6 +32,11 @@ TOPIC_IDS = {"posts": "P", "graph": "G"}
 PARTITIONS, BUCKETS, CAP, SLACK, PULL, PEOPLE, WORKERS = 2, 3, 3, 1, 3, 6, 2
 
 
+def place(key: bytes, partitions: int) -> int:
+    """In which partition a key is."""
+    return key[-1] % partitions
+
+
 class Killed(BaseException):
     """The worker is gone at this very await."""
 
@@ -183,7 +188,7 @@ class World:
         self.deleted: set[int] = set()
         self.snapshots: list[list[Bucket]] = [[self.store.snapshot(n)] for n in range(BUCKETS)]
         self.workers = [Worker(self) for _ in range(WORKERS)]
-        self.sleepers = Sleepers(FaultyBuckets(self), count=BUCKETS, cap=CAP, partitions=PARTITIONS)
+        self.sleepers = Sleepers(FaultyBuckets(self), count=BUCKETS, cap=CAP, partitions=PARTITIONS, place=place)
         self.wakings: list[Coroutine[Any, Any, None]] = []
         """Gateways that wake somebody, each by itself, maybe two the same person."""
         self.rebalance()
@@ -210,7 +215,7 @@ class World:
 
     def append(self, event: Event) -> None:
         """Append to the log, and to the plain model of what readers have to see."""
-        number = event.key[-1] % PARTITIONS
+        number = place(event.key, PARTITIONS)
         tp = TopicPartition(event.TOPIC, number)
         self.log[tp].append(RawRecord(tp, len(self.log[tp]), 0, event.key, encode(event)))
         match event:

@@ -23,6 +23,7 @@ from api.passwords import Passwords
 from api.stores import Stores, open_stores
 from schemas.events import Event, PostPublished, RenderedMedia, Rendition, Source, StoryPublished, StorySubmitted
 from sinks.affinity import AffinitySink
+from sinks.broker_watch import BrokerWatch
 from sinks.counters import CounterSink
 from sinks.errors import StoreAway
 from sinks.home_feed import HomeFeedSink
@@ -79,8 +80,8 @@ def picture(colour: str = "teal") -> bytes:
 class Listener(Producer):
     """A producer that keeps what was said, with its place in the log."""
 
-    def __init__(self, settings: Settings) -> None:
-        super().__init__(settings, linger_ms=0)  # most tests say one thing at a time
+    def __init__(self, settings: Settings, watch: BrokerWatch | None = None) -> None:
+        super().__init__(settings, linger_ms=0, watch=watch)  # most tests say one thing at a time
         self.records: list[Record] = []
 
     async def produce_many(self, events: Sequence[Event]) -> list[tuple[TopicPartition, int]]:
@@ -269,9 +270,9 @@ class Gateway:
 
 
 @asynccontextmanager
-async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
+async def open_gateway(settings: Settings, watch: BrokerWatch | None = None) -> AsyncIterator[Gateway]:
     """A gateway whose passwords are hashed cheaply and whose events are listened to."""
-    async with Listener(settings) as listener:
+    async with Listener(settings, watch) as listener:
         opened: list[Stores] = []
 
         @asynccontextmanager

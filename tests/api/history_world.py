@@ -19,6 +19,7 @@ from streams.erasure import ERASURE
 from streams.records import Span
 from streams.saga import SAGA
 from tests.api.gateway import PASSWORD, Gateway, Person
+from tests.api.history_browsing import WORDS, Browsing
 from tests.api.history_model import Model, Viewer
 from tests.api.history_reads import LOGGED_IN, ONE_ANSWER, PEOPLE, READS, expected, told
 from tests.streams.saga_memory import MemoryInMemory
@@ -51,12 +52,13 @@ TO_COMMENTS = {
 }
 SHARES = {
     **{"person follow": 12, "person approve": 5, "person unblock": 4, "person block": 2, "privacy": 3},
-    **{"post like": 10, "post save": 4, "comment": 14, "comment delete": 4, "publish": 2},
-    **{"collect": 4, "collection": 1, "go": 1, "come back": 2, "erase": 1, "see": 2, "silence": 1},
+    **{"post like": 10, "post save": 8, "comment": 14, "comment delete": 4, "publish": 2},
+    **{"collect": 4, "collection": 1, "go": 1, "come back": 2, "erase": 1, "see": 2, "silence": 1, "watch": 4},
 }
 """How often each thing is done; what is not here, once."""
 FEWEST_POSTS, LOOKED_AT = 6, 12
-WORDS = ("light", "lens", "dusk", "rain", "glass", "salt", "tram", "moss", "noon", "film", "grain", "pier")
+BROWSING = 1 / 7
+"""Of the looks, those at what is searched and explored."""
 
 
 class World:
@@ -72,6 +74,7 @@ class World:
         self.erasure = ErasureSink(gateway.stores.cassandra, leftovers, gateway.stores.objects, MemoryCommits())
         self._settled = len(gateway.listener.records)
         self.done: list[str] = []
+        self.browsing = Browsing(self)
         self.ranked = 0
         """Pages that were ranked."""
         self.media: dict[str, str] = {}
@@ -81,7 +84,7 @@ class World:
         deeds = [*(f"person {what}" for what in TO_PEOPLE), *(f"post {what}" for what in TO_POSTS)]
         deeds += [f"comment {what}" for what in TO_COMMENTS]
         deeds += ["privacy", "comment", "publish", "collect", "collection", "drop", "go", "come back", "see", "silence"]
-        deeds.append("erase")
+        deeds += ["erase", "watch"]
         self._deeds, self._weights = deeds, [SHARES.get(deed, 1) for deed in deeds]
 
     async def settle(self) -> None:
@@ -179,6 +182,7 @@ class World:
         )
         self.touched.append(answer["id"])
         model.publish(a, answer["id"], mentions, tuple(tagged))
+        self.browsing.captions[answer["id"]] = words
 
     async def _comment(self, a: str) -> None:
         """Comment a post, or reply to a comment, mostly of the same post."""
@@ -241,6 +245,9 @@ class World:
         self.gone = [*self.gone[-5:], *sorted(before - {*self.model.posts, *self.model.comments})[-3:]]
         self.media.pop(a, None)
 
+    async def _watch(self, a: str) -> None:
+        await self.browsing.watch(a)
+
     async def _see(self, a: str) -> None:
         position = (await self.call("GET", "/notifications", a)).json()["position"]
         if position is not None:
@@ -284,7 +291,8 @@ class World:
 
     async def look(self, many: int) -> None:
         """``many`` looks at once, of whom and at what was changed last rather than of others."""
-        await asyncio.gather(*(self._look(*self._view()) for _ in range(many)))
+        looks = [self.rng.random() < BROWSING for _ in range(many)]
+        await asyncio.gather(*(self.browsing.look() if one else self._look(*self._view()) for one in looks))
 
     def _view(self) -> tuple[str, Viewer, str]:
         rng, model = self.rng, self.model

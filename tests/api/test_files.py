@@ -87,6 +87,41 @@ async def test_addresses_are_signed_and_expire(gateway: Gateway, monkeypatch: py
     assert (expired.status_code, expired.json()["type"]) == (403, "urn:shutterlog:problem:address-expired")
 
 
+async def test_an_address_cannot_be_widened(gateway: Gateway) -> None:
+    """To another picture, to everybody, to a later end; nor by saying something twice."""
+    bodies = [b"\xff\xd8\xff mine", b"\xff\xd8\xff theirs"]
+    keys = [rendition_key(hashlib.sha256(body).hexdigest()) for body in bodies]
+    for key, body in zip(keys, bodies, strict=True):
+        await gateway.stores.objects.put(key, body)
+    urls = MediaUrls(gateway.settings)
+    mine, theirs = (urls.of(key, public=False).partition("?") for key in keys)
+    given = dict(part.split("=") for part in mine[2].split("&"))
+    later = str(int(given["expires"]) + gateway.settings.private_media_seconds)
+    public = urls.of(keys[0], public=True).rpartition("signature=")[2]
+    seconds = int((await gateway.client.get("?".join(mine[::2]))).headers["cache-control"].split("=")[1].split(",")[0])
+
+    def query(**changes: str) -> str:
+        return "&".join(f"{name}={value}" for name, value in {**given, **changes}.items())
+
+    wider = [
+        (theirs[0], query()),
+        (mine[0], query(**{"for": "public"})),
+        (mine[0], query(**{"for": ""})),
+        (mine[0], query(expires=later)),
+        (mine[0], query(signature=public)),
+        (mine[0], query(signature=theirs[2].rpartition("=")[2])),
+        (mine[0], f"{query()}&for=public"),
+        (mine[0], f"{query()}&expires={later}"),
+        (mine[0], query(signature="")),
+    ]
+    for path, tried in wider:
+        assert (await gateway.client.get(f"{path}?{tried}")).status_code == 404, tried
+    # What is said first counts for nothing.
+    for tried in (f"for=public&{query()}", f"expires={later}&{query()}"):
+        kind, age, _ = (await gateway.client.get(f"{mine[0]}?{tried}")).headers["cache-control"].split(", ")
+        assert kind == "private" and int(age[8:]) <= seconds
+
+
 async def test_pictures_of_private_people_have_addresses_of_their_own(gateway: Gateway) -> None:
     ada = await gateway.person()
     post_id = await gateway.post(ada)

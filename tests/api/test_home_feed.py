@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.home_feed import ROUNDS, SPARE, page
+from api.home_feed import ROUNDS, SPARE, ArchiveAway, page
 from schemas.ids import MAX_ID
 
 
@@ -82,3 +83,17 @@ async def test_a_page_of_hidden_posts_only_is_short_but_goes_on() -> None:
     shown, after = await feed.read(MAX_ID, 2)
     assert feed.looks == ROUNDS
     assert (shown, after) == ([], 1000 - ROUNDS * (3 + SPARE))
+
+
+async def test_where_the_archive_is_away_what_is_above_it_is_shown() -> None:
+    feed = Feed(range(1, 41), {38}, floor=30)
+
+    async def away(before: int, limit: int) -> list[int]:
+        raise ArchiveAway("for the test")
+
+    skeleton = list(range(40, 30, -1))
+    found = await page(skeleton, 30, MAX_ID, 20, older=away, look=feed.look)
+    assert found.shown == [str(post) for post in range(40, 30, -1) if post != 38]
+    assert found.after == 31, "the page says where to go on once it is back"
+    with pytest.raises(ArchiveAway):
+        await page(skeleton, 30, 31, 20, older=away, look=feed.look)

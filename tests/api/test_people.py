@@ -28,6 +28,8 @@ PEOPLE, PART = 5, 2000
 LOOKS = 7
 """Looks after each deed."""
 FIRST_SEED = 7
+EXPLORE_SECONDS = 1.0
+"""Some lists of what to explore are older than what was done meanwhile, and some are not."""
 
 
 async def test_random_histories(
@@ -39,9 +41,10 @@ async def test_random_histories(
 ) -> None:
     publish(tmp_path, by_affinity(), made_at=FIRST_HOURS, trained_on={}, evaluation={})
     monkeypatch.setattr(gateway.stores, "ranking_models", RankingModels(tmp_path))
-    for limit in ("write", "login", "comment", "export", "stranger_read"):
+    for limit in ("write", "login", "comment", "export", "stranger_read", "activity"):
         monkeypatch.setattr(gateway.settings, f"{limit}_burst", 10**6)
     monkeypatch.setattr(gateway.stores.access_tokens, "seconds", 10**6)
+    monkeypatch.setattr(gateway.stores.explore_lists, "_seconds", EXPLORE_SECONDS)
     seed, steps = pytestconfig.getoption("seed"), pytestconfig.getoption("steps")
     began = time.monotonic()
     for part in range(-(-steps // PART)):
@@ -66,3 +69,5 @@ async def history(gateway: Gateway, seed: int, steps: int) -> None:
         if number % 100 == 99:
             await world.export()
     assert world.ranked > steps // 100, "ranked feeds were looked at"
+    seen = world.browsing.found, world.browsing.explored
+    assert steps < PART or min(seen) > 0, "something was found, and something explored"

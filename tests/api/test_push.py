@@ -115,6 +115,7 @@ async def test_once_for_a_post_and_kind_on_every_device(
         "actor_count": 2,
         "post_id": post_id,
         "comment_id": None,
+        "story_id": None,
         "media_id": None,
         "at": first.said["at"],
     }

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import random
+import uuid
 from functools import partial
 from pathlib import Path
 
+from jobs.chaos import Wishes as Chaos
+from jobs.chaos import chaos
 from jobs.provision import provision
 from jobs.simulate import Wishes, simulate
 from jobs.verify import verify
@@ -81,3 +84,49 @@ async def test_no_kill_leaves_a_trace(
         assert all(worker.process.poll() is None for worker in running.values()), "only kills may end a worker"
         assert report.views["facts"].checked == report.views["facts"].notes["rows"] == report.events
         await forget(settings)
+
+
+FAULTS = ("kill api", "cut cassandra", "poison log")
+
+CHAOS_SLOTS = {"a-0": SLOTS["a"], "b-0": SLOTS["b"], "c-0": (*SLOTS["c"], "push")}
+
+
+def variables(kafka: str, redis: str, cassandra: str, clickhouse: str) -> dict[str, str]:
+    """What gives chaos a world of its own in these stores."""
+    name = uuid.uuid4().hex[:10]
+    return {
+        "KAFKA_BOOTSTRAP": kafka,
+        "REDIS_URL": redis,
+        "CASSANDRA_HOSTS": cassandra,
+        "CLICKHOUSE_URL": clickhouse,
+        "CASSANDRA_KEYSPACE": f"test_{name}",
+        "CLICKHOUSE_DATABASE": f"test_{name}",
+        "TOPIC_PREFIX": f"test-{name}.",
+        "PARTITIONS": "2",
+        "BUCKETS": "2",
+        "SESSION_TIMEOUT_MS": "2000",
+    }
+
+
+def drop(given: dict[str, str]) -> None:
+    """Drop that world's keyspace."""
+    names = {"cassandra_hosts": given["CASSANDRA_HOSTS"], "cassandra_keyspace": given["CASSANDRA_KEYSPACE"]}
+    asyncio.run(forget(Settings(**names)))  # type: ignore[arg-type]
+
+
+def test_a_short_chaos_loses_nothing(
+    kafka_bootstrap: str, redis_url: str, cassandra_hosts: str, clickhouse_url: str, tmp_path: Path
+) -> None:
+    """Its own agents and gateway, over links that break, to the session's stores: three faults under load."""
+    with empty_redis(redis_url) as own_redis_url:
+        given = variables(kafka_bootstrap, own_redis_url, cassandra_hosts, clickhouse_url)
+        wishes = Chaos(0.6, 1, tmp_path / "chaos", FAULTS, people=3, slots=CHAOS_SLOTS, given=given)
+        report, shown = chaos(wishes, print)
+        assert report.problems() == [], "\n".join(report.text())
+        assert {one.fault.name for one in report.faults if one.fired} == set(FAULTS)
+        assert report.acknowledged > 30 and len(report.by_event) > 5
+        assert report.undecodable == report.poisoned == 5
+        assert report.differences == 0 and len(report.views) > 15
+        assert shown.count("<rect") == 6
+        assert not (tmp_path / "chaos").exists(), "it cleans up after itself"
+    drop(given)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from jobs.services import addresses
-from jobs.services.failures import PortTaken
+from jobs.services import addresses, clusters, kafka
+from jobs.services.failures import PortTaken, StackError
+from jobs.services.home import Home
+from sinks.redis_addresses import nodes_of
 from sinks.settings import Settings
 
 
@@ -66,3 +69,38 @@ def test_a_remembered_port_is_taken_again_if_free(taken_port: int) -> None:
 
     assert addresses.choose_ports("redis", free_ports=True, remembered=free) == free
     assert addresses.choose_ports("redis", free_ports=True, remembered={"redis": taken_port})["redis"] != taken_port
+
+
+def test_clusters_are_written_as_settings_that_name_all_nodes() -> None:
+    ports: dict[str, int] = {}
+    nodes = clusters.node_names(addresses.SERVICES, {"CLICKHOUSE_URL": "http://elsewhere"})
+    for node in nodes:
+        if node != "clickhouse":
+            ports |= addresses.choose_ports(node, free_ports=True, remembered={}, avoid=ports.values())
+    assert len(set(ports.values())) == len(ports) == 3 * 2 + 2 + 6 * 2
+
+    settings = Settings(**addresses.fields(ports))  # type: ignore[arg-type]
+    assert len(settings.kafka_bootstrap.split(",")) == 3
+    assert settings.cassandra_contact_points == (["127.0.0.1", "127.0.0.2", "127.0.0.3"], ports["cassandra-1"])
+    assert len(nodes_of(settings.redis_url)) == 6
+    assert settings.replication_factor == 3
+    assert clusters.shown(nodes) == nodes
+    assert clusters.shown(["kafka", "api"]) == list(addresses.SERVICES)
+
+
+def test_a_home_of_single_services_cannot_become_one_of_clusters(tmp_path: Path) -> None:
+    home = Home.at(tmp_path)
+    (home.data / "kafka").mkdir(parents=True)
+    (home.data / "redis-1").mkdir()
+    clusters.refuse_another_kind(home, ["kafka", "redis-2", "clickhouse"])
+    for name in ("kafka-1", "redis"):
+        with pytest.raises(StackError, match="single services"):
+            clusters.refuse_another_kind(home, [name])
+
+
+def test_three_brokers_elect_among_themselves_and_acknowledge_on_two(tmp_path: Path) -> None:
+    values = kafka.clustered(kafka.properties(tmp_path, 1, 2), 2, [11, 12, 13])
+    assert values["controller.quorum.voters"] == "1@127.0.0.1:11,2@127.0.0.1:12,3@127.0.0.1:13"
+    assert (values["node.id"], values["min.insync.replicas"], values["offsets.topic.replication.factor"]) == (
+        *("2", "2", "3"),
+    )

@@ -17,6 +17,7 @@ from jobs.services.programs import AGENTS
 
 PROJECT = Path(__file__).resolve().parents[2]
 COMPOSE = PROJECT / "docker-compose.yml"
+WATCHING = ("prometheus", "grafana")
 
 
 @pytest.fixture(scope="module")
@@ -37,11 +38,11 @@ def test_it_has_every_service_and_every_agent(compose: dict[str, Any]) -> None:
     services = compose["services"]
 
     stores = {*addresses.SERVICES, "object-store"}
-    assert set(services) == {*stores, "provision", "api", *AGENTS}
+    assert set(services) == {*stores, "provision", "api", *AGENTS, *WATCHING}
     for slot, groups in AGENTS.items():
         assert services[slot]["command"] == ["python", "-m", "agents", *groups]
         assert services[slot]["environment"]["SHUTTERLOG_SLOT"] == slot
-    for name in stores:
+    for name in (*stores, *WATCHING):
         assert "healthcheck" in services[name]
         assert services[name]["volumes"]
 
@@ -61,7 +62,10 @@ def test_pictures_have_addresses_that_a_client_can_open(compose: dict[str, Any])
 def test_volumes_and_dependencies_exist_and_images_are_pinned(compose: dict[str, Any]) -> None:
     for service in compose["services"].values():
         assert service["image"] == "shutterlog" or re.search(r":[\w.-]*\d", service["image"])
-        assert {volume.partition(":")[0] for volume in service.get("volumes", [])} <= compose["volumes"].keys()
+        sources = {volume.partition(":")[0] for volume in service.get("volumes", [])}
+        files = {source for source in sources if source.startswith("./")}
+        assert sources - files <= compose["volumes"].keys()
+        assert all((PROJECT / file).is_file() for file in files), "an engine makes folders of files that are not there"
         assert set(service.get("depends_on", {})) <= compose["services"].keys()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ from jobs.train_explore import run as train
 from jobs.verify import Report, verify
 from jobs.verify_log import LogReader
 from jobs.views import drop, status
+from schemas.events import Event, PostShared, PostUnshared
 from sinks.cassandra import Cassandra
 from sinks.clickhouse import ClickHouse
 from sinks.co_engagement import co_engagement_folder, read
@@ -25,7 +27,14 @@ from sinks.topics import Topics
 from streams.facts import FACTS
 from streams.records import Record, Span
 from tests.jobs.replay_world import more
-from tests.jobs.test_verify import PEOPLE, POSTS_OF, history
+from tests.jobs.test_verify import PEOPLE, POSTS_OF, base_of, history
+
+
+def log_of_facts() -> list[Event]:
+    """The history, in which somebody also passes on what they like no more, and takes that back."""
+    author = PEOPLE[1]
+    about: dict[str, Any] = {**base_of(PEOPLE[0]), "post_id": POSTS_OF[author][2], "author_id": author}
+    return [*history(), PostShared(**about), PostUnshared(**about)]
 
 
 @pytest.fixture
@@ -34,7 +43,7 @@ async def world(settings: Settings, clickhouse_url: str) -> AsyncIterator[Settin
     small = settings.model_copy(update={"partitions": 2, "buckets": 3, "clickhouse_url": clickhouse_url})
     await asyncio.to_thread(provision, small)
     async with Producer(small) as producer:
-        await producer.produce_many(history())
+        await producer.produce_many(log_of_facts())
     await apply(small, 1)
     yield small
     async with await ClickHouse.connect(small) as clickhouse:
@@ -71,7 +80,7 @@ async def command(settings: Settings, text: str) -> None:
 async def test_facts_are_verified_built_anew_and_told_where_they_are_wrong(world: Settings) -> None:
     found = await verified(world)
     assert found.differences == 0, list(found.lines(9))
-    assert found.views["facts"].checked == found.views["facts"].notes["rows"] == found.events == len(history())
+    assert found.views["facts"].checked == found.views["facts"].notes["rows"] == found.events == len(log_of_facts())
 
     # What is learnt from them: others' posts that are still liked, and nothing that somebody knows already.
     told = await asyncio.to_thread(train, world, days=20_000, dry_run=True)
@@ -90,7 +99,7 @@ async def test_facts_are_verified_built_anew_and_told_where_they_are_wrong(world
     await apply(world, 1)
     report = await asyncio.to_thread(replay, world, "facts", Wishes(), quiet=True)
     assert (report.differences, report.flipped, report.generation) == (0, True, 2), list(report.lines(9))
-    assert report.compared is not None and report.compared.checked == len(history()) + 50
+    assert report.compared is not None and report.compared.checked == len(log_of_facts()) + 50
     found = await verified(world)
     assert found.differences == 0, list(found.lines(9))
     said = (await asyncio.to_thread(status, world))["views"]["facts"]

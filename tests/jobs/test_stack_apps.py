@@ -34,7 +34,7 @@ HTTPServer(("127.0.0.1", port), Answer).serve_forever()
 """
 
 
-def stand_ins(environment: Mapping[str, str]) -> list[Program]:
+def stand_ins(environment: Mapping[str, str], slots: Mapping[str, tuple[str, ...]]) -> list[Program]:
     return [
         Program("agent-0", [sys.executable, "-c", AGENT], AGENT_PRIORITY, dict(environment)),
         Program("agent-1", [sys.executable, "-c", AGENT], AGENT_PRIORITY, {}),
@@ -108,7 +108,7 @@ def test_what_an_agent_starts_is_stopped_with_it(stack: Stack, monkeypatch: pyte
     )
     monkeypatch.setattr(
         "jobs.services.stack.agent_programs",
-        lambda environment: [Program("agent-0", [sys.executable, str(parent)], AGENT_PRIORITY)],
+        lambda environment, slots: [Program("agent-0", [sys.executable, str(parent)], AGENT_PRIORITY)],
     )
     stack.start_apps(free_ports=True)
     until(lambda: born.exists() and born.read_text() != "")
@@ -125,7 +125,9 @@ def test_an_agent_that_does_not_keep_running_is_reported_with_its_log(
 ) -> None:
     monkeypatch.setattr(
         "jobs.services.stack.agent_programs",
-        lambda environment: [Program("agent-0", [sys.executable, "-c", "raise SystemExit('no such group')"], 50)],
+        lambda environment, slots: [
+            Program("agent-0", [sys.executable, "-c", "raise SystemExit('no such group')"], 50)
+        ],
     )
 
     with pytest.raises(NeverHealthy, match="no such group"):
@@ -145,3 +147,17 @@ def test_every_group_is_run_and_every_program_runs_groups_that_exist() -> None:
     from agents.groups import GROUPS
 
     assert {group for groups in programs.AGENTS.values() for group in groups} == set(GROUPS)
+
+
+def test_one_app_is_restarted_and_others_are_left_alone(stack: Stack) -> None:
+    """Rolling restarts: with other code, and then with the same."""
+    stack.start_apps(free_ports=True)
+    seen = [{name: state.pid for name, state in stack.supervisor.states().items()}]
+    for _ in range(2):
+        stack.restart_app("agent-0", {"PYTHONPATH": "/elsewhere"})
+        states = stack.supervisor.states()
+        seen.append({name: state.pid for name, state in states.items()})
+        assert states["agent-0"].state == "running"
+        assert "PYTHONPATH=/elsewhere" in environment_of(states["agent-0"].pid or 0)
+    assert len({pids_then["agent-0"] for pids_then in seen}) == 3
+    assert len({(pids_then["agent-1"], pids_then["api"]) for pids_then in seen}) == 1

@@ -18,7 +18,8 @@ from jobs.tail import TailRefused, Wanted, conditions, for_people, tail
 from schemas.codec import encode
 from schemas.events import Followed, PostPublished, PostSubmitted
 from sinks.generations import GenerationLog, Generations
-from sinks.producer import Outgoing, Producer, partition_of
+from sinks.partitioning import partition_of
+from sinks.producer import Outgoing, Producer
 from sinks.settings import Settings
 from tests.jobs.backup_worlds import drop, live, raw_log, small
 from tests.jobs.test_verify import PEOPLE, POSTS_OF, history

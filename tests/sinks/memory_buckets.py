@@ -277,7 +277,7 @@ class MemoryBuckets:
         held[:0] = reversed(ids)
         if len(held) > self._cap + self._slack:
             highest = max(held[self._cap :])
-            if highest < held[self._cap - 1] and highest < held[0]:
+            if highest < held[self._cap - 1 - self._cap // 10] and highest < held[0]:
                 del held[self._cap :]
                 self._raise_floor(bucket, name, highest)
             else:

@@ -53,6 +53,7 @@ GIVEN: dict[str, Any] = {
     "until": (START + 40 * DAY).replace(tzinfo=None),
     "person": ADA,
     "threshold": 2,
+    "experiment": "order-1",
 }
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -79,11 +80,11 @@ def world() -> Iterator[tuple[datetime, Event]]:
         yield START, PostSubmitted(**base(ADA, START), **said, media_ids=[5], caption=b"c")
         shown = START + timedelta(milliseconds=took)
         yield shown, PostPublished(**base(ADA, shown), **said, media=[picture], source=source)
-    for who, post, day, dwell in (
-        (BOB, DUSK, 0, 4000),
-        (BOB, DUSK, 1, 1000),
-        (CY, DUSK, 7, 1000),
-        (BOB, DAWN, 30, 5000),
+    for who, post, day, dwell, model in (
+        (BOB, DUSK, 0, 4000, "m-1"),
+        (BOB, DUSK, 1, 1000, ""),
+        (CY, DUSK, 7, 1000, ""),
+        (BOB, DAWN, 30, 5000, "m-1"),
     ):
         at = START + day * DAY
         seen: dict[str, Any] = {
@@ -93,6 +94,9 @@ def world() -> Iterator[tuple[datetime, Event]]:
             "dwell_ms": dwell,
             "surface": "feed",
             "rank": 0,
+            "experiment": "order-1",
+            "variant": "latest" if who == CY else "ranked",
+            "model": model,
         }
         yield at, PostSeen(**base(who, at), **seen, hashtags=["light"] if post == DUSK else ["light", "sea"])
     later = START + timedelta(hours=1)
@@ -147,6 +151,11 @@ EXPECTED: Mapping[str, list[tuple[Any, ...]]] = {
     "13": [(ADA, 2, 2)],
     "14": [("London", 2, 1, 2)],
     "15": [(DAY_0, 2, 1, 0.5)],
+    # Cy took a like back, and said two things; of one person there is no error.
+    "16": [
+        ("latest", 1, 1, 1.0, 1000.0, 0.0, 2.0, None, 1.0, []),
+        ("ranked", 1, 3, 3.0, 3333.0, 0.6667, 1.0, None, 0.3333, ["m-1"]),
+    ],
 }
 
 
@@ -157,5 +166,5 @@ async def test_each_query_says_what_the_world_is(clickhouse: ClickHouse, number:
     assert await clickhouse.query(text, named) == EXPECTED[number]
 
 
-async def test_there_are_fifteen_and_each_is_tested() -> None:
-    assert list(QUERIES) == [str(number) for number in range(1, 16)] == [*EXPECTED]
+async def test_there_are_sixteen_and_each_is_tested() -> None:
+    assert list(QUERIES) == [str(number) for number in range(1, 17)] == [*EXPECTED]

@@ -21,16 +21,23 @@ from schemas.events import (
     PostDeleted,
     PostPublished,
     PrivacyChanged,
+    RenderedMedia,
+    Source,
+    StoryDeleted,
+    StoryPublished,
 )
 from sinks.audience import Cause, RuledAudience, RuledAudiences
 from sinks.cassandra import Cassandra
 from sinks.comments import CommentReader
+from sinks.generations import now_ms
 from sinks.posts import PostReader
 from sinks.relations import RelationReader
+from sinks.stories import StoryReader
 from streams.accounts import ACCOUNTS
 from streams.comments import COMMENTS
 from streams.follows import FOLLOWS
 from streams.posts import POSTS
+from streams.stories import STORIES
 from tests.sinks.test_table_readers import fill, registered
 from tests.streams.post_events import author_of, post_event
 
@@ -78,12 +85,29 @@ async def test_many_are_told_what_each_would_be_told(cassandra: Cassandra) -> No
         if number % 5 == 0:
             comments.append(CommentDeleted(**BASE, actor_id=900, commenter_id=900, **where, parent_id=parent))
     await fill(cassandra, COMMENTS, comments)
-    readers = RelationReader(cassandra), PostReader(cassandra), CommentReader(cassandra)
+    now = now_ms()
+    stories: list[Event] = []
+    for story in range(200, 206):
+        # Half of them are over when it is asked, while the store holds them.
+        author = people[(4, 5, 7)[story % 3]]
+        whose: dict[str, Any] = {"event_id": 1, "actor_id": author, "author_id": author}
+        shown: dict[str, Any] = {"media": RenderedMedia(1, 1, 1, "", "", []), "source": Source("stories", 0, story, 0)}
+        stories.append(StoryPublished(**whose, at=now - story % 2 * 13 * 3_600_000, story_id=story, **shown))
+    stories.append(StoryDeleted(**whose, at=now, story_id=200))
+    await fill(cassandra, STORIES, stories)
+    now += 12 * 3_600_000
+    readers = RelationReader(cassandra), PostReader(cassandra), CommentReader(cassandra), StoryReader(cassandra)
     causes = [
-        Cause(chance.choice(people), chance.choice(people), chance.choice((0, *posts)), chance.randrange(100, 175))
-        for _ in range(400)
+        Cause(
+            chance.choice(people),
+            chance.choice(people),
+            chance.choice((0, *posts)),
+            chance.randrange(100, 175),
+            chance.choice((0, 0, 0, *range(200, 207))),
+        )
+        for _ in range(600)
     ]
-    told = await RuledAudiences(*readers).told([*causes, Cause(people[0], people[0])])
+    told = await RuledAudiences(*readers).told([*causes, Cause(people[0], people[0])], now)
     alone = set()
     for cause in causes:
         audience = RuledAudience(cause.recipient_id, *readers)
@@ -91,10 +115,12 @@ async def test_many_are_told_what_each_would_be_told(cassandra: Cassandra) -> No
             not await audience.unwelcome([cause.actor_id])
             and (not cause.post or await audience.open_posts([cause.post]))
             and await audience.standing_comments([cause.comment])
+            and (not cause.story or await audience.open_stories([cause.story], now))
         ):
             alone.add(cause)
     assert told - {Cause(people[0], people[0])} == alone
     assert Cause(people[0], people[0]) in told and 10 < len(alone) < len(causes)
+    assert {cause.story for cause in alone} == {0, 202, 204}
 
 
 async def test_replies_stand_with_what_they_reply_to(cassandra: Cassandra) -> None:

@@ -11,49 +11,7 @@ import pytest
 from sinks.cassandra import LOCAL_ONE, Cassandra, KeyspaceMissing
 from sinks.errors import StoreAway
 from sinks.settings import Settings
-
-
-class Line:
-    """A TCP line to ``target`` that can be cut, or fall silent."""
-
-    def __init__(self, target: str) -> None:
-        host, _, port = target.partition(":")
-        self._target = (host, int(port))
-        self._server: asyncio.Server | None = None
-        self._ends: list[asyncio.StreamWriter] = []
-        self._pumps: set[asyncio.Task[None]] = set()
-        self._flowing = asyncio.Event()
-        self._flowing.set()
-        self.port = 0
-
-    async def open(self) -> None:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
-
-    async def cut(self) -> None:
-        if self._server is not None:
-            self._server.close()
-        for pump in self._pumps:
-            pump.cancel()
-        await asyncio.gather(*self._pumps, return_exceptions=True)
-        for end in self._ends:
-            end.close()
-        await asyncio.gather(*(end.wait_closed() for end in self._ends), return_exceptions=True)
-        self._ends.clear()
-        self._pumps.clear()
-
-    def silence(self) -> None:
-        self._flowing.clear()
-
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, back = await asyncio.open_connection(*self._target)
-        self._ends += [writer, back]
-        self._pumps |= {asyncio.create_task(self._pump(reader, back)), asyncio.create_task(self._pump(there, writer))}
-
-    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-        while some := await source.read(65536):
-            await self._flowing.wait()
-            sink.write(some)
+from tests.lines import Line
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ from sinks.dead_letters_reader import DeadLetterLog
 from sinks.dead_letters_resolving import ANY, Outgoing, Overtaken, Repair, Resolver, deletable, resolving
 from sinks.errors import StoreAway
 from sinks.generations import Generations
-from sinks.producer import EVENT_LIMIT, Producer, TooLarge, partition_of
+from sinks.partitioning import partition_of
+from sinks.producer import EVENT_LIMIT, Producer, TooLarge
 from sinks.settings import Settings
 from streams.records import TopicPartition
 from tests.sinks.test_dead_letters_reader import Poison

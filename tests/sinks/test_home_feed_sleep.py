@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
 from schemas.ids import MIN_ID
 from sinks.errors import StoreAway
-from sinks.home_feed_buckets import RedisBuckets
+from sinks.home_feed_buckets import RedisBuckets, Timeline
 from sinks.home_feed_reader import ASLEEP, HomeFeedReader, Skeleton
 from sinks.home_feed_sleep import DAY_MS, Seen, Sweep
 from sinks.redis import connect
@@ -75,11 +75,11 @@ async def test_a_waking_that_stopped_halfway_begins_anew(living: World, monkeypa
     await living.unseen([B])
     await living.sleepers.put_to_sleep([B], 0)
 
-    async def away() -> list[dict[str, tuple[int, str]]]:
+    async def away(wanted: Sequence[tuple[int, int, str]]) -> list[Timeline]:
         raise StoreAway("as if")
 
     with monkeypatch.context() as patch:
-        patch.setattr(living.buckets, "fences", away)
+        patch.setattr(living.buckets, "timelines", away)
         with pytest.raises(StoreAway):
             await living.sleepers.wake(B)
     await living.apply([fan_out(1, A, 1)])
@@ -94,14 +94,11 @@ async def test_a_feed_is_not_made_from_timelines_that_were_lost(living: World, m
     await living.unseen([B])
     await living.sleepers.put_to_sleep([B], 0)
 
-    async def lost() -> list[dict[str, tuple[int, str]]]:
-        stored = await fences()
-        stored[bucket_of(author, COUNT)] = {}
-        return stored
+    async def lost(wanted: Sequence[tuple[int, int, str]]) -> list[Timeline]:
+        return [Timeline(-1, "", ()) for _ in wanted]
 
-    fences = living.buckets.fences
     with monkeypatch.context() as patch:
-        patch.setattr(living.buckets, "fences", lost)
+        patch.setattr(living.buckets, "timelines", lost)
         assert not await living.sleepers.wake(B)
     assert await living.feed(B) == ASLEEP
     assert await living.sleepers.wake(B)

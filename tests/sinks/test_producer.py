@@ -17,7 +17,8 @@ from schemas.ids import MIN_ID
 from sinks import producer as module
 from sinks.dead_letters import DeadLetters
 from sinks.errors import StoreAway
-from sinks.producer import EVENT_LIMIT, Outgoing, Producer, TooLarge, TopicMissing, failure, murmur2, partition_of
+from sinks.partitioning import murmur2, partition_of
+from sinks.producer import EVENT_LIMIT, Outgoing, Producer, TooLarge, TopicMissing, failure
 from sinks.settings import Settings
 from streams.records import TopicPartition
 from tests.sinks.test_dead_letters import Poison

@@ -27,6 +27,7 @@ from schemas.events import (
     PostSaved,
     PostShared,
     PostSubmitted,
+    PostUnliked,
     ProfileChanged,
     RenderedMedia,
     Rendition,
@@ -39,7 +40,10 @@ from schemas.events import (
     Unfollowed,
     UploadCompleted,
 )
-from tests.streams.test_saga import BASE, World, block, pair, privacy
+from sinks.emitter import MemoryCommits
+from sinks.saga import SagaSink
+from tests.streams.saga_memory import Log
+from tests.streams.test_saga import BASE, World, block, pair, privacy, whole
 
 GONE, OTHER, THIRD = 11, 12, 13
 SOURCE = Source("media", 0, 1, 0)
@@ -162,3 +166,21 @@ def test_whatever_passes_what_and_whoever_ends_nothing_stands(seed: int) -> None
         return world
 
     assert entailments(asyncio.run(live()).fold()).wrong == []
+
+
+def test_what_comes_late_takes_back_itself_and_nothing_of_before() -> None:
+    """What was said at the erasure may be read much later, where there is much to do: it must not grow by then."""
+    world, held = World(), Log()
+    world.say(*(PostLiked(**by(GONE), post_id=n, author_id=OTHER) for n in (1, 2, 3)), erased())
+
+    asyncio.run(SagaSink(world.memory, held, MemoryCommits()).apply(*whole(world)))
+    assert taken(held) == [1, 2, 3]
+    late = World()
+    late.say(PostLiked(**by(GONE), post_id=4, author_id=OTHER))
+    asyncio.run(SagaSink(world.memory, held, MemoryCommits()).apply(*whole(late)))
+    assert taken(held) == [1, 2, 3, 4]
+
+
+def taken(log: Log) -> list[int]:
+    records = [record for records in log.records.values() for record in records]
+    return sorted(record.event.post_id for record in records if isinstance(record.event, PostUnliked))

@@ -19,6 +19,10 @@ from schemas.events import (
     PostPublished,
     PostUnliked,
     Source,
+    StoryDeleted,
+    StoryReacted,
+    StoryReactionWithdrawn,
+    StoryViewed,
     Unfollowed,
 )
 from schemas.ids import snowflake
@@ -51,12 +55,18 @@ FOLLOW = (ADA, BOB, "follow", 0, 0, 0)
 REQUEST = (ADA, BOB, "request", 0, 0, 0)
 APPROVAL = (BOB, ADA, "approval", 0, 0, 0)
 LIKE = (ADA, BOB, "like", POST, POST, 0)
+REACTION = (ADA, BOB, "story_reaction", POST, 0, 0)
 CASES: list[tuple[Event, set[tuple[Any, ...]]]] = [
     (PostLiked(**by(BOB, post_id=POST, author_id=ADA)), {(True, *LIKE)}),
     (PostUnliked(**by(BOB, post_id=POST, author_id=ADA)), {(False, *LIKE)}),
     (PostLiked(**by(ADA, post_id=POST, author_id=ADA)), set()),
     (PostUnliked(**by(ADA, post_id=POST, author_id=ADA)), set()),
     (PostDeleted(**by(ADA, post_id=POST, author_id=ADA)), set()),
+    (StoryReacted(**by(BOB, story_id=POST, author_id=ADA, reaction="🔥")), {(True, *REACTION)}),
+    (StoryReactionWithdrawn(**by(BOB, story_id=POST, author_id=ADA)), {(False, *REACTION)}),
+    (StoryReacted(**by(ADA, story_id=POST, author_id=ADA, reaction="🔥")), set()),
+    (StoryViewed(**by(BOB, story_id=POST, author_id=ADA)), set()),
+    (StoryDeleted(**by(ADA, story_id=POST, author_id=ADA)), set()),
     (Followed(**FROM_BOB), {(True, *FOLLOW)}),
     (Followed(**FROM_ADA), {(False, *REQUEST), (True, *APPROVAL)}),
     (Followed(**FROM_BOB, source="graph-0-1-0"), {(False, *REQUEST), (True, *APPROVAL)}),

@@ -190,7 +190,7 @@ def test_what_the_saga_says_and_a_person_overtook_is_said_anew() -> None:
     world = World()
     world.say(privacy(True), pair(FollowRequested), privacy(False))
     held = Log()
-    asyncio.run(SagaSink(world.memory, held, world.commits).apply(*_all(world)))
+    asyncio.run(SagaSink(world.memory, held, world.commits).apply(*whole(world)))
     world.say(pair(Unfollowed))
     for records in held.records.values():
         world.say(*(record.event for record in records))
@@ -204,7 +204,7 @@ def test_a_request_that_is_granted_at_once_can_be_overtaken_too() -> None:
     world = World()
     world.say(pair(FollowRequested))
     held = Log()
-    asyncio.run(SagaSink(world.memory, held, world.commits).apply(*_all(world)))
+    asyncio.run(SagaSink(world.memory, held, world.commits).apply(*whole(world)))
     world.say(pair(FollowerRemoved, by=STAR))
     for records in held.records.values():
         world.say(*(record.event for record in records))
@@ -213,7 +213,7 @@ def test_a_request_that_is_granted_at_once_can_be_overtaken_too() -> None:
     assert world.state() == "none"
 
 
-def _all(world: World) -> Any:
+def whole(world: World) -> Any:
     records = [record for records in world.log.records.values() for record in records]
     return SAGA.project(records), {tp: Span(-1, of[-1].offset) for tp, of in world.log.records.items()}
 
