@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from agents.kafka_source import KafkaSource
+from agents.kafka_source import FETCH_BYTES, KafkaSource
 from agents.stores import Stores
 from sinks.emitter import ConsumerCommits
 from sinks.settings import Settings
@@ -27,7 +27,7 @@ class Group:
     open_sink: Callable[[Stores, KafkaSource, int], Awaitable[Sink[Any]]]
     batch_events: int = 0
     batch_wait_seconds: float = 0.0
-    partition_fetch_bytes: int = 131_072
+    partition_fetch_bytes: int = FETCH_BYTES
     """What one fetch brings of one partition, about: the smaller, the more partitions are in a batch of a backlog."""
     bounds: Callable[[Settings], tuple[int, float]] | None = None
     """The same two bounds, where they are settings of the group's own."""

@@ -26,6 +26,9 @@ from sinks.settings import Settings
 from streams.records import Spans, TopicPartition
 
 logger = logging.getLogger(__name__)
+FETCH_BYTES = 131_072
+"""What one fetch brings of one partition, about, where the group does not say."""
+
 AHEAD = 2
 """Batches in memory besides the one that is being applied."""
 _POLL_SECONDS = 0.1
@@ -51,7 +54,7 @@ class KafkaSource:
         slot: str,
         batch_events: int,
         batch_wait_seconds: float,
-        partition_fetch_bytes: int = 131_072,
+        partition_fetch_bytes: int = FETCH_BYTES,
     ) -> None:
         self._settings = settings
         self.slot = slot

@@ -168,22 +168,21 @@ class SagaSink(EmitterSink[Seen]):
     async def _erase(self, seen: Sequence[Seen]) -> None:
         """Take back all that stands of those whose erasure is in ``seen``, and of those erased before what ``seen``
         brings."""
-        leaving = {one.event.user_id for one in seen if isinstance(one.event, AccountErased)}
+        # The first of each is the cause.
+        leaving = {one.event.user_id: one.cause for one in reversed(seen) if isinstance(one.event, AccountErased)}
         gone = await self._memory.erased({person for one in seen for person in people_in(one.event)})
-        late: list[Event] = []
-        causes: dict[int, Cause] = {}
+        if before := gone - leaving.keys():
+            for one in seen:
+                await self._say(taken_back(one.cause, [deed for deed in arriving(one.event) if deed.person in before]))
+        for person, cause in sorted(leaving.items()):
+            async for deeds in self._memory.deeds(person):
+                await self._say(taken_back(cause, deeds))
         spoken: dict[int, Cause] = {}
         for one in seen:
-            late += taken_back(one.cause, [deed for deed in arriving(one.event) if deed.person in gone - leaving])
             if isinstance(one.event, AccountErased):
-                causes.setdefault(one.event.user_id, one.cause)
                 spoken.pop(one.event.user_id, None)
             elif isinstance(one.event, ACCOUNT_EVENTS):
                 spoken[one.event.user_id] = one.cause
-        await self._say(late)
-        for person in sorted(leaving):
-            async for deeds in self._memory.deeds(person):
-                await self._say(taken_back(causes[person], deeds))
         await self._say([erased_anew(spoken[person], person) for person in sorted(gone & spoken.keys())])
 
     async def _say(self, events: Sequence[Event]) -> None:

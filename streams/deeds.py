@@ -156,23 +156,8 @@ def _done(person: int, kind: str, stands: bool, *about: int) -> Done:
     return Done(Deed(person, kind, about), stands)
 
 
-def people_in(event: Event) -> Iterator[int]:
-    """Those to whom ``event`` does, or of whom it says, what must not stand once they are erased."""
-    match event:
-        case AccountErased():
-            yield event.user_id
-        case _ if isinstance(event, ACCOUNT_EVENTS):
-            yield event.user_id
-        case Followed() | FollowRequested():
-            yield from (event.followee_id, event.follower_id)
-        case Blocked():
-            yield from (event.blocker_id, event.blocked_id)
-        case _:
-            yield from (done.deed.person for done in done_in(event) if done.stands)
-
-
 def arriving(event: Event) -> Iterator[Deed]:
-    """What stands by ``event`` of those who are ``people_in`` it, with what is kept as pairs."""
+    """The deeds that stand by ``event``, those that are kept as pairs among them."""
     match event:
         case Followed() | FollowRequested():
             yield Deed(event.followee_id, "followed", (event.follower_id,))
@@ -180,6 +165,13 @@ def arriving(event: Event) -> Iterator[Deed]:
             yield Deed(event.blocker_id, "block", (event.blocked_id,))
             yield Deed(event.blocked_id, "blocked", (event.blocker_id,))
     yield from (done.deed for done in done_in(event) if done.stands)
+
+
+def people_in(event: Event) -> Iterator[int]:
+    """Those to whom ``event`` does, or of whom it says, what must not stand once they are erased."""
+    if isinstance(event, (AccountErased, *ACCOUNT_EVENTS)):
+        yield event.user_id
+    yield from (deed.person for deed in arriving(event))
 
 
 def taken_back(cause: Cause, deeds: Iterable[Deed]) -> list[Event]:

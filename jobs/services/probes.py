@@ -19,6 +19,7 @@ import redis
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
+from jobs.services import redis_cluster
 from sinks.redis_addresses import SLOTS, is_cluster, nodes_of
 
 SECONDS = 3.0
@@ -67,11 +68,10 @@ def _redis_cluster(url: str) -> str:
         try:
             with redis.Redis.from_url(node, socket_timeout=SECONDS, socket_connect_timeout=SECONDS) as client:
                 version = client.info("server")["redis_version"]
-                said: bytes = client.execute_command("CLUSTER", "INFO")
+                found = redis_cluster.info(client)
         except (redis.RedisError, OSError) as error:
             problems.append(str(error))
             continue
-        found = dict(line.split(":", 1) for line in said.decode().splitlines() if ":" in line)
         if int(found["cluster_slots_ok"]) < SLOTS:
             raise Unwell(
                 f"{SLOTS - int(found['cluster_slots_ok'])} of the cluster's {SLOTS} slots are served by nobody"

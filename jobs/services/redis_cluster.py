@@ -13,9 +13,9 @@ from jobs.services.failures import NeverHealthy
 from jobs.services.home import Home, write_text
 from jobs.services.programs import Program
 from jobs.services.redis import binary, configuration
+from sinks.redis_addresses import SLOTS
 
 MASTERS = 3
-SLOTS = 16384
 TIMEOUT_MS = 2000
 """After so long without an answer a node counts as failing; its replica takes over about a second later."""
 _SECONDS = 5.0
@@ -54,14 +54,14 @@ def form(nodes: Sequence[tuple[int, int]]) -> None:
     with ExitStack() as stack:
         clients = [stack.enter_context(node(port)) for port, _ in nodes]
         known = [_myself(client) for client in clients]
-        if int(_info(clients[0])["cluster_slots_assigned"]) < SLOTS:
+        if int(info(clients[0])["cluster_slots_assigned"]) < SLOTS:
             for number, client in enumerate(clients):
                 say(client, "SET-CONFIG-EPOCH", number + 1)
             for number, client in enumerate(clients[:MASTERS]):
                 first, end = SLOTS * number // MASTERS, SLOTS * (number + 1) // MASTERS
                 say(client, "ADDSLOTSRANGE", first, end - 1)
             _meet(clients[0], nodes[1:])
-            _until(lambda: all(int(_info(each)["cluster_known_nodes"]) == len(nodes) for each in clients), "meet")
+            _until(lambda: all(int(info(each)["cluster_known_nodes"]) == len(nodes) for each in clients), "meet")
             for number, replica in enumerate(clients[MASTERS:]):
                 _until(lambda of=number, it=replica: _replicates(it, known[of]), "replicate")
         else:  # known to each other, but maybe on other ports
@@ -72,7 +72,7 @@ def form(nodes: Sequence[tuple[int, int]]) -> None:
 def is_whole(clients: Sequence[redis.Redis]) -> bool:
     """Whether all these nodes know of all slots, and every replica has what its master has. Raises
     ``redis.RedisError``."""
-    return all(_info(client)["cluster_state"] == "ok" and _is_in_step(client) for client in clients)
+    return all(info(client)["cluster_state"] == "ok" and _is_in_step(client) for client in clients)
 
 
 def _meet(client: redis.Redis, others: Sequence[tuple[int, int]]) -> None:
@@ -97,7 +97,8 @@ def _myself(client: redis.Redis) -> str:
     return answer.decode()
 
 
-def _info(client: redis.Redis) -> dict[str, str]:
+def info(client: redis.Redis) -> dict[str, str]:
+    """``CLUSTER INFO``, by its names. Raises ``redis.RedisError``."""
     answer: bytes = say(client, "INFO")
     return dict(line.split(":", 1) for line in answer.decode().splitlines() if ":" in line)
 

@@ -90,13 +90,17 @@ async def test_a_photo_stands_in_the_followers_feed_until_it_is_deleted(product:
         return [(one["like_count"], one["liked_by_me"]) for one in await bob.feed()] == [(1, True)]
 
     await until("the like is counted in the feed", liked, SLOW)
-    assert [one["id"] for one in (await ada.get(f"/api/v1/posts/{post_id}/likes"))["items"]] == [bob.id]
+
+    async def named() -> bool:
+        # Counters and lists are views of their own, as are feed and page below: neither waits for the other.
+        return [one["id"] for one in (await ada.get(f"/api/v1/posts/{post_id}/likes"))["items"]] == [bob.id]
+
+    await until("the like is in the list", named, SLOW)
 
     await ada.ask("DELETE", f"/api/v1/posts/{post_id}")
     await bob.sees()
 
     async def gone() -> bool:
-        # The feed and the post's page are views of their own: neither waits for the other.
         return (await product.client.get(f"/api/v1/posts/{post_id}")).status_code == 404
 
     await until("the post's page is gone", gone, SLOW)
