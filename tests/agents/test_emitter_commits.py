@@ -93,18 +93,24 @@ async def test_a_backlog_of_uploads_is_worked_on_in_many_partitions_at_once(sett
     async with Producer(own, linger_ms=0) as producer:  # as gateways write them: few at a time
         for first in range(0, 1200, 20):
             await asyncio.gather(*(producer.produce(upload(MIN_ID + first + n, b"x")) for n in range(20)))
-    batches: asyncio.Queue[RawBatch] = asyncio.Queue()
+    shares: asyncio.Queue[int] = asyncio.Queue()
     failures: list[BaseException] = []
 
     async def fences(partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
         return dict.fromkeys(partitions, -1)
 
+    async def put(batch: RawBatch) -> None:
+        source.taken()
+        for _ in batch.records:
+            shares.put_nowait(len(batch.spans))
+
     source = KafkaSource(own, "media", ["media"], "0", 300, 0.5, partition_fetch_bytes=PARTITION_FETCH_BYTES)
-    source.start(fences, batches.put, failures.append)
+    source.start(fences, put, failures.append)
     try:
-        batch = await asyncio.wait_for(batches.get(), 30)
+        seen = [await asyncio.wait_for(shares.get(), 30) for _ in range(1200)]
     finally:
         await source.stop()
     assert not failures
-    assert len(batch.records) == 300
-    assert len(batch.spans) >= 3
+    # In how many partitions the batch of a record was, of four; with fetches of 128 KiB it is one or two, and with
+    # these all but the first batch, for which not every partition may be placed yet.
+    assert sum(seen) / len(seen) >= 2.5
