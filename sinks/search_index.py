@@ -95,6 +95,9 @@ class Writing:
     def __init__(self, index: Index) -> None:
         """Raises ``ValueError`` while another writer is at work."""
         self._writer: IndexWriter = index.writer(_HEAP_BYTES, 1)
+        # A commit that was cut off leaves files behind, and the next one, which counts on from the same number, would
+        # give its own the same names: tantivy refuses that, each time anew.
+        self._writer.garbage_collect_files()
 
     def clear(self) -> None:
         """Begin with nothing: the files of all that was there go with the commit."""
