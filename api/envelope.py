@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import re
 import time
+from collections.abc import Mapping
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -19,7 +20,8 @@ BODY_LIMIT = 64 * 1024
 UPLOAD_PATH = "/api/v1/media"
 STREAM_PATH = "/api/v1/live"
 """Stays open for hours, and has next to nothing to do: it is not counted."""
-_TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
+_TRACEPARENT = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
+_CSP = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
 _DOCUMENTATION = ("/docs", "/redoc")
 
 
@@ -30,19 +32,21 @@ class Envelope:
         """``https`` says that clients come by TLS, and promises them that it stays so. ``load`` counts requests, and
         says when some are not done."""
         self._app, self._load = app, load
-        self._headers = {
-            "X-Content-Type-Options": "nosniff",
-            "X-Frame-Options": "DENY",
-            "Referrer-Policy": "no-referrer",
-        }
+        self._headers = [
+            (b"x-content-type-options", b"nosniff"),
+            (b"x-frame-options", b"DENY"),
+            (b"referrer-policy", b"no-referrer"),
+        ]
         if https:
-            self._headers["Strict-Transport-Security"] = "max-age=31536000"
+            self._headers.append((b"strict-transport-security", b"max-age=31536000"))
+        self._headers_apart_from_documentation = [*self._headers, _CSP]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        trace_id = _trace_id(Headers(scope=scope).get("traceparent", ""))
+        given: dict[bytes, bytes] = dict(scope["headers"])
+        trace_id = _trace_id(given.get(b"traceparent", b""))
         scope.setdefault("state", {})["trace_id"] = trace_id
         path: str = scope["path"]
         # FastAPI knows no HEAD: it is a GET whose body stays here.
@@ -58,7 +62,7 @@ class Envelope:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                self._complete(MutableHeaders(scope=message), path, trace_id)
+                self._complete(message, path, trace_id)
             elif bodiless and message["type"] == "http.response.body":
                 message = {**message, "body": b""}
             await send(message)
@@ -71,7 +75,7 @@ class Envelope:
             return
         counted = path != STREAM_PATH
         load.in_flight += counted
-        bounded = receive if path == UPLOAD_PATH else _bounded(scope, receive)
+        bounded = receive if path == UPLOAD_PATH else _bounded(given, receive)
         try:
             await self._app(scope, bounded, sending)
         except Exception:
@@ -84,25 +88,25 @@ class Envelope:
             load.in_flight -= counted
             answered(wanted, status or GONE, time.perf_counter() - began)
 
-    def _complete(self, headers: MutableHeaders, path: str, trace_id: str) -> None:
-        headers.update(self._headers)
-        headers["Trace-Id"] = trace_id
-        if not path.startswith(_DOCUMENTATION):
-            headers["Content-Security-Policy"] = "default-src 'none'; frame-ancestors 'none'"
+    def _complete(self, message: Message, path: str, trace_id: str) -> None:
+        # No route sets these; set by name, each would be looked for among all others.
+        ours = self._headers if path.startswith(_DOCUMENTATION) else self._headers_apart_from_documentation
+        message["headers"] = [*message["headers"], *ours, (b"trace-id", trace_id.encode())]
         if path.startswith("/api/"):
+            headers = MutableHeaders(scope=message)
             headers.setdefault("Cache-Control", "private, no-cache")
             headers.add_vary_header("Authorization")
 
 
-def _trace_id(traceparent: str) -> str:
+def _trace_id(traceparent: bytes) -> str:
     known = _TRACEPARENT.fullmatch(traceparent)
-    return known[1] if known and known[1] != "0" * 32 else os.urandom(16).hex()
+    return known[1].decode() if known and known[1] != b"0" * 32 else os.urandom(16).hex()
 
 
-def _bounded(scope: Scope, receive: Receive) -> Receive:
-    declared = Headers(scope=scope).get("content-length", "0")
+def _bounded(given: Mapping[bytes, bytes], receive: Receive) -> Receive:
+    declared = given.get(b"content-length", b"0")
     # A declared length is refused at the first read: only routes that take a body read.
-    size = int(declared) if declared.isdecimal() and int(declared) > BODY_LIMIT else 0
+    size = int(declared) if declared.isdigit() and int(declared) > BODY_LIMIT else 0
 
     async def receiving() -> Message:
         nonlocal size

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -156,7 +155,10 @@ class Stores:
     def for_request(self) -> Stores:
         """These parts, with readers of the generations that are live now."""
         self.follow_flips()
-        return copy.copy(self)
+        # As `copy.copy` does, at a tenth of its price.
+        one = object.__new__(type(self))
+        one.__dict__.update(self.__dict__)
+        return one
 
     def follow_flips(self) -> None:
         """Go over to the generations that are to be read now. In a request, only before it has read anything: who waits
