@@ -22,7 +22,6 @@ from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 from agents.positions import RawBatch, RawRecord
-from schemas.codec import Undecodable, decode_record
 from sinks.errors import FenceBehind, StoreAway
 from sinks.settings import Settings
 from sinks.sink import Sink
@@ -167,20 +166,14 @@ class Delivery(Generic[Write]):
         await self.pause(tries)
 
     async def _decoded(self, batch: RawBatch) -> list[Record]:
-        records: list[Record] = []
+        records, poison = batch.decoded
         good = 0
-        for raw in batch.records:
-            tp, offset, timestamp, key, value, _ = raw
-            try:
-                event = decode_record(tp.topic, key, value)
-            except Undecodable as poison:
-                self.limits.count_good(len(records) - good, tp.topic)
-                good = len(records)
-                self.limits.count(True, raw.tp.topic)
-                self.gauges.happened("poison")
-                await self._bury(batch, raw, str(poison), "", None)
-            else:
-                records.append(Record(tp, offset, timestamp, event))
+        for after, raw, why in poison:
+            self.limits.count_good(after - good, raw.tp.topic)
+            good = after
+            self.limits.count(True, raw.tp.topic)
+            self.gauges.happened("poison")
+            await self._bury(batch, raw, why, "", None)
         if records:
             self.limits.count_good(len(records) - good, records[-1].tp.topic)
         return records

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter
 
 from agents.positions import RawRecord
 from streams.records import TopicPartition
+
+_PLACE_AND_TIME = attrgetter("tp", "timestamp")
 
 
 class Freshness:
@@ -21,13 +24,12 @@ class Freshness:
 
     def fetched(self, records: Sequence[RawRecord]) -> None:
         """These are to be applied next: a partition of which nothing was known is as old as its first record."""
-        for record in records:
-            if record.tp not in self._stands_at:
-                self._stands_at[record.tp] = record.timestamp / 1000
+        for tp, timestamp in _times(reversed(records)).items():
+            self._stands_at.setdefault(tp, timestamp / 1000)
 
     def applied(self, records: Sequence[RawRecord]) -> None:
         """These are in the sink."""
-        for tp, timestamp in {record.tp: record.timestamp for record in records}.items():
+        for tp, timestamp in _times(records).items():
             self._stands_at[tp] = max(self._stands_at.get(tp, 0.0), timestamp / 1000)
 
     def age(self, lag: Mapping[TopicPartition, int], now: float) -> float:
@@ -38,3 +40,8 @@ class Freshness:
                 self._stands_at[tp] = now
         self._stands_at = {tp: at for tp, at in self._stands_at.items() if tp in lag}
         return max((now - at for at in self._stands_at.values()), default=0.0)
+
+
+def _times(records: Iterable[RawRecord]) -> dict[TopicPartition, int]:
+    """Of each partition the time of the last of its ``records``: in C, since all that a worker reads passes here."""
+    return dict(map(_PLACE_AND_TIME, records))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import cast
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message
@@ -53,13 +54,14 @@ def records_of(
     """The records, and of partitions that end behind them their last offset. Raises ``LogRemade`` where the log does
     not hold what comes next, and ``KafkaException`` for what this member will not recover from."""
     records = []
+    prefix = settings.topic_prefix
     ends: dict[TopicPartition, int] = {}
     for message in messages:
         error = message.error()
         if error is None:
-            records.append(_record(message, settings))
+            records.append(_record(message, prefix))
         elif error.code() == KafkaError._PARTITION_EOF:
-            tp, end = _place_of(message, settings)
+            tp, end = _place_of(message, prefix)
             ends[tp] = end - 1
         else:
             _judge(message, error, group)
@@ -74,14 +76,21 @@ def _judge(message: Message, error: KafkaError, group: str) -> None:
     logger.warning("%s: %s", group, error.str())
 
 
-def _place_of(message: Message, settings: Settings) -> tuple[TopicPartition, int]:
+@lru_cache
+def _partition(topic: str, partition: int, prefix: str) -> TopicPartition:
+    """One and the same each time: to make one anew for each record costs more than to read its value."""
+    return TopicPartition(topic.removeprefix(prefix), partition)
+
+
+def _place_of(message: Message, prefix: str) -> tuple[TopicPartition, int]:
     topic, partition, offset = message.topic(), message.partition(), message.offset()
     if topic is None or partition is None or offset is None:
         raise RuntimeError("librdkafka gave a message that stands nowhere")
-    return TopicPartition(topic.removeprefix(settings.topic_prefix), partition), offset
+    return _partition(topic, partition, prefix), offset
 
 
-def _record(message: Message, settings: Settings) -> RawRecord:
-    tp, offset = _place_of(message, settings)
-    headers = tuple(cast(list[tuple[str, bytes]], message.headers() or []))
-    return RawRecord(tp, offset, message.timestamp()[1], message.key(), message.value(), headers)
+def _record(message: Message, prefix: str) -> RawRecord:
+    tp, offset = _place_of(message, prefix)
+    headers = message.headers()
+    said = tuple(cast(list[tuple[str, bytes]], headers)) if headers else ()
+    return RawRecord(tp, offset, message.timestamp()[1], message.key(), message.value(), said)

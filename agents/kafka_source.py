@@ -201,6 +201,8 @@ class KafkaSource:
                     with self._lock:
                         batch = self._positions.idle()
                 if batch is not None and batch.spans:  # an idle one has none where nothing is assigned
+                    # Here, beside the event loop: while that waits for a store, there is time for it.
+                    batch.decoded  # noqa: B018
                     self._hand_over(batch)
         except BaseException as error:
             self._loop.call_soon_threadsafe(self._fail, error)

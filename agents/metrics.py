@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
@@ -73,7 +74,7 @@ class ViewGauges:
         """These are in the sink, at ``now`` in seconds since the epoch."""
         if records:
             self._fresh.applied(records)
-            oldest = min(record.timestamp for record in records) / 1000
+            oldest = min(map(attrgetter("timestamp"), records)) / 1000
             _FRESHNESS.labels(self._view).observe(max(now - oldest, 0.0))
 
     def fetched(self, records: Sequence[RawRecord]) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
-from streams.records import Span, TopicPartition
+from schemas.codec import Undecodable, decode_record
+from streams.records import Record, Span, TopicPartition
 
 _NO_ENDS: Mapping[TopicPartition, int] = {}
 
@@ -22,13 +24,36 @@ class RawRecord(NamedTuple):
     headers: tuple[tuple[str, bytes], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+class Poison(NamedTuple):
+    """A record that cannot be decoded, why, and how many good ones of its batch stand before it."""
+
+    after: int
+    record: RawRecord
+    why: str
+
+
+@dataclass(frozen=True)
 class RawBatch:
     """A micro-batch as fetched. It counts only while the source is in the same ``epoch``."""
 
     epoch: int
     records: Sequence[RawRecord]
     spans: Mapping[TopicPartition, Span]
+
+    @cached_property
+    def decoded(self) -> tuple[list[Record], list[Poison]]:
+        """Its events, and what cannot be decoded, each in the order of the batch. Whoever asks first decodes them."""
+        records: list[Record] = []
+        poison: list[Poison] = []
+        for raw in self.records:
+            tp, offset, timestamp, key, value, _ = raw
+            try:
+                event = decode_record(tp.topic, key, value)
+            except Undecodable as error:
+                poison.append(Poison(len(records), raw, str(error)))
+            else:
+                records.append(Record(tp, offset, timestamp, event))
+        return records, poison
 
 
 class Positions:

@@ -48,7 +48,7 @@ class Codec:
     def __init__(self, lock: Lock) -> None:
         self.lock = lock
         self._writers = {event: _Writer(event, lock) for event in EVENTS}
-        self._readers = {number: _Reader(lock, number) for number in lock.by_id}
+        self._readers = {_FRAME.pack(0, number): _Reader(lock, number).read for number in lock.by_id}
 
     def encode(self, event: Event) -> bytes:
         """The framed bytes of ``event``. Raises ``ValueError`` for an event that ``decode`` would not take."""
@@ -56,15 +56,19 @@ class Codec:
 
     def decode(self, value: bytes | None) -> Event:
         """The event in ``value``, whichever version wrote it. Raises ``Undecodable``."""
-        if value is None or len(value) < _FRAME.size:
-            raise Undecodable(f"{len(value or b'')} bytes are too few for an event")
-        magic, number = _FRAME.unpack_from(value)
-        if magic:
-            raise Undecodable(f"the first byte is {value[0]}, not 0")
-        reader = self._readers.get(number)
-        if reader is None:
-            raise UnknownSchema(f"schema id {number} is not in the lock")
-        return reader.read(value)
+        read = self._readers.get(value[: _FRAME.size]) if value else None
+        if read is None or value is None:
+            raise _of_no_schema(value or b"")
+        return read(value)
+
+
+def _of_no_schema(value: bytes) -> Undecodable:
+    if len(value) < _FRAME.size:
+        return Undecodable(f"{len(value)} bytes are too few for an event")
+    magic, number = _FRAME.unpack_from(value)
+    if magic:
+        return Undecodable(f"the first byte is {value[0]}, not 0")
+    return UnknownSchema(f"schema id {number} is not in the lock")
 
 
 class _Writer:
@@ -195,10 +199,10 @@ def decode_record(topic: str, key: bytes | None, value: bytes | None) -> Event:
     """
     if value is None:
         raise Undecodable("the record has no value: nothing in this log is ever a tombstone")
-    event = decode(value)
-    name = type(event).__name__
+    event = current().decode(value)
     if topic != event.TOPIC:
-        raise Undecodable(f"a {name} belongs into {event.TOPIC}, not into {topic}")
+        raise Undecodable(f"a {type(event).__name__} belongs into {event.TOPIC}, not into {topic}")
     if key != event.key:
+        name = type(event).__name__
         raise Undecodable(f"the key of this {name} is {key!r}, but its {event.KEY} says {event.key!r}")
     return event
