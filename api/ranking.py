@@ -49,11 +49,11 @@ async def begin(stores: Stores, user_id: int, limit: int, counted: bool, version
     """Rank one person's feed, by the current model unless a ``version`` is named, keep it, and show its first page.
     Raises ``Unranked``; and ``StoreAway`` where it is Cassandra that is away."""
     models = stores.ranking_models
-    model = await (models.named(version) if version else models.current())
-    if model is None:
-        raise Unranked(NO_MODEL)
     try:
         async with asyncio.timeout(stores.settings.ranking_seconds):
+            model = await (models.named(version) if version else models.current())
+            if model is None:
+                raise Unranked(NO_MODEL)
             found = await _ranked(stores, user_id, model)
             list_id = stores.snowflakes.next()
             await stores.ranked_lists.keep(user_id, list_id, found)
@@ -95,7 +95,10 @@ async def _ranked(stores: Stores, user_id: int, model: RankingModel) -> RankedLi
     )
     best: list[Candidate] = []
     if posts:
-        best = ranked(posts, values(model.probabilities(features(posts, pairs, velocities, now))))
+        # On a thread, so that a model which takes long keeps nobody else waiting, and can be late.
+        best = ranked(
+            posts, values(await asyncio.to_thread(model.probabilities, features(posts, pairs, velocities, now)))
+        )
     tail = skeleton.floor + 1 if skeleton.floor else 0
     return RankedList(model.version, tail, [post.post_id for post in best], [post.author_id for post in best])
 

@@ -164,8 +164,8 @@ class RankingModels:
         self.looking: asyncio.Task[None] | None = None
         """The look that is under way."""
         self._refused = ""
-        self._named: dict[str, tuple[float, RankingModel | None]] = {}
-        """Version → when it was looked for, and what was found. A version that is there never changes."""
+        self._named: dict[str, tuple[float, asyncio.Task[RankingModel | None]]] = {}
+        """Version → since when it is looked for, and what is found. A version that is there never changes."""
 
     async def current(self) -> RankingModel | None:
         """The current model; None where there is none that can be used. Waits only for the first look."""
@@ -180,11 +180,12 @@ class RankingModels:
     async def named(self, version: str) -> RankingModel | None:
         """A certain version, whichever is current; None where it is not there or cannot be used."""
         now = time.monotonic()
-        looked, model = self._named.get(version, (float("-inf"), None))
-        if model is None and now - looked >= self._seconds:
-            model = await asyncio.to_thread(self._load, version)
-            self._named[version] = (now, model)
-        return model
+        looked, found = self._named.get(version, (now, None))
+        if found is None or (found.done() and found.result() is None and now - looked >= self._seconds):
+            found = asyncio.create_task(asyncio.to_thread(self._load, version))
+            self._named[version] = (now, found)
+        # Whoever gives up waiting leaves it to the next.
+        return await asyncio.shield(found)
 
     def _load(self, version: str) -> RankingModel | None:
         try:

@@ -31,6 +31,11 @@ WEIGHTS: tuple[float, ...] = (
 """Of ``FEATURES``, in their order."""
 _WORD = re.compile(r"[^\W_]+")
 _MARKUP = re.compile(r"</?[a-z][^>]{0,300}>|&[a-z]{2,6};", re.IGNORECASE)
+_MEANT = re.compile(
+    r"^https?://|^www\.|[/:]|\.(?:com|net|org|info|biz|co|io|gg|ly|gl|tv|cc|ru|cn|de|uk|fr|nl|pl|br|jp|tk|ml|ga|cf|gq|xyz|top|club"
+    r"|click|link|site|online|store|shop|app|dev|icu|vip|live|fun|buzz|bid|win|loan)$",
+    re.IGNORECASE,
+)
 _REPEATS = re.compile(r"(.)\1{3}", re.DOTALL)
 
 
@@ -59,8 +64,10 @@ def score(text: str) -> int:
 
 
 def is_flood(text: str) -> bool:
-    """Whether ``text`` has more web addresses than a comment may have."""
-    return len(addresses(text)) > FLOOD_ADDRESSES
+    """Whether ``text`` has more web addresses than a comment may have. Sentences without a blank between them look like
+    addresses too ("Love it.So nice"): without a scheme, "www." or a path only names under a well-known top are counted.
+    """
+    return sum(_MEANT.search(one.text) is not None for one in addresses(text)) > FLOOD_ADDRESSES
 
 
 def gist(text: str) -> str:

@@ -11,12 +11,22 @@ import unicodedata
 
 _ALLOWED = re.compile(r"[A-Za-z0-9._]{3,30}")
 _RESERVED = """
-abuse account accounts admin administrator administration announcements anonymous api billing blog community compliance
-contact copyright dashboard deleted developer developers everybody everyone explore feed help helpdesk hostmaster info
-instagram legal login logout mailer mailerdaemon media mod moderation moderator moderators nobody noreply notifications
-null official operator operators password payment payments policy postmaster privacy profile register registration root
-safety sales search security settings shutterlog signin signup staff status stories superuser support sysadmin system
-team terms trust undefined unknown upload uploads username users verification verified verify webmaster
+about abuse access account accounts admin administrator administration ads advertising alert alerts analytics
+announcements anonymous api app apps assets auth authentication authorize autoconfig autodiscover backup bank banned
+billing billings blog bot broadcasthost business captcha careers cdn checkout community compliance config contact
+cookie cookies copyright cpanel customer customers dashboard deactivated deleted dev developer developers dns docs
+documentation domain domains download downloads editor email enterprise erased error errors everybody everyone explore
+export faq favicon feed feedback ftp git graphql group guest guidelines help helpdesk home host hosting hostmaster
+http https imap index info instagram invoice invoices jobs keys legal license licensing live localdomain localhost
+login logout mailer mailerdaemon marketing master me media member members metrics mod moderation moderator
+moderators mx network news newsletter nobody none noreply notification notifications ns null oauth official online
+operator operators order orders owner owners passwd password pay payment payments paypal policies policy pop postmaster
+poweruser premium press pricing privacy private prod production profile public recovery refund refunds register
+registration report reports robots root rss rules safety sales sdk search secure security service services session
+sessions settings shop shutterlog signin signup sitemap smtp ssh ssl sslwebmaster staff staging static stats status
+store stories subdomain subscribe sudo super superuser support sysadmin system team telnet terms test token tokens
+trust undefined unknown update upgrade upload uploads user username users usenet vault verification verified verify vpn
+webmail webmaster website wheel wpad www
 """
 _DRAWN_ALIKE = {
     "a": "аαɑ",

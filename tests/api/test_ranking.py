@@ -4,6 +4,7 @@ another order."""
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from api.cursors import RankedCursor, from_feed_cursor, to_cursor, to_ranked_cur
 from api.problems import Problem
 from jobs.ranking_network import Network
 from sinks.errors import StoreAway
-from sinks.ranking_models import RankingModels, publish
+from sinks.ranking_models import RankingModel, RankingModels, publish
 from streams.affinity import AFFINITY
 from streams.ranking import FEATURES, HEADS
 from tests.api.gateway import VIEWS, Gateway, Person
@@ -196,6 +197,14 @@ async def test_where_ranking_cannot_be_had_in_time_it_is_the_latest_and_says_why
         monkeypatch.setattr(gateway.settings, "ranking_seconds", seconds)
         monkeypatch.setattr(lists, "keep", failing)
         assert await why() == said
+    monkeypatch.undo()
+    monkeypatch.setattr(gateway.settings, "ranking_seconds", 0.05)
+    held = threading.Event()
+    for kind, name in ((RankingModels, "current"), (RankingModel, "probabilities")):
+        with monkeypatch.context() as one:
+            one.setattr(kind, name, slow if kind is RankingModels else lambda self, given: held.wait(60))
+            assert await why() == "late"
+    held.set()
     monkeypatch.undo()
     assert (await ask(gateway, reader)).headers["feed-order"] == "ranked"
 
