@@ -57,6 +57,13 @@ _TOKEN: Document = {
     "Consistency-Token": {"description": "Send it with a read: it then includes this write.", "schema": _TEXT}
 }
 _WAIT: Document = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
+_LIMITS: Document = {
+    "RateLimit-Policy": {"description": "The class of requests, how many in a row, per seconds.", "schema": _TEXT},
+    "RateLimit-Limit": {"description": "How many in a row.", "schema": {"type": "integer"}},
+    "RateLimit-Remaining": {"description": "How many are left now.", "schema": {"type": "integer"}},
+    "RateLimit-Reset": {"description": "In how many seconds all are there again.", "schema": {"type": "integer"}},
+}
+"""Of every answer to what was counted; described where they mean most."""
 _PROBLEM = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}}
 
 
@@ -111,7 +118,7 @@ def _complete(operation: Document, method: str, address: str, who: str) -> None:
     if who == "visitor":
         operation["security"] = [{}, *operation["security"]]  # with a token or without
     answers = operation["responses"]
-    if method == "get" and address.startswith("/api/"):  # strangers read so often and no oftener
+    if method == "get" and address.startswith("/api/"):  # nobody reads oftener than so often
         answers |= {"429": problems(429)[429]} | answers
     for status, answer in answers.items():
         answer.setdefault("headers", {}).update(_headers(method, status, operation["tags"]))
@@ -122,7 +129,7 @@ def _complete(operation: Document, method: str, address: str, who: str) -> None:
 def _headers(method: str, status: str, tags: list[str]) -> Document:
     """The headers that mean something in an answer."""
     if status in ("429", "503"):
-        return _WAIT
+        return _WAIT | (_LIMITS if status == "429" else {})
     said = method != "get" and status.startswith("2") and not {"sessions", "mail"} & set(tags)
     return _TOKEN if said else {}
 

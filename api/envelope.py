@@ -6,6 +6,7 @@ import os
 import re
 import time
 from collections.abc import Mapping
+from typing import Any
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
@@ -46,8 +47,8 @@ class Envelope:
             await self._app(scope, receive, send)
             return
         given: dict[bytes, bytes] = dict(scope["headers"])
-        trace_id = _trace_id(given.get(b"traceparent", b""))
-        scope.setdefault("state", {})["trace_id"] = trace_id
+        state: dict[str, Any] = scope.setdefault("state", {})
+        state["trace_id"] = _trace_id(given.get(b"traceparent", b""))
         path: str = scope["path"]
         # FastAPI knows no HEAD: it is a GET whose body stays here.
         bodiless = scope["method"] == "HEAD"
@@ -62,7 +63,7 @@ class Envelope:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                self._complete(message, path, trace_id)
+                self._complete(message, path, state)
             elif bodiless and message["type"] == "http.response.body":
                 message = {**message, "body": b""}
             await send(message)
@@ -88,10 +89,11 @@ class Envelope:
             load.in_flight -= counted
             answered(wanted, status or GONE, time.perf_counter() - began)
 
-    def _complete(self, message: Message, path: str, trace_id: str) -> None:
+    def _complete(self, message: Message, path: str, state: Mapping[str, Any]) -> None:
         # No route sets these; set by name, each would be looked for among all others.
         ours = self._headers if path.startswith(_DOCUMENTATION) else self._headers_apart_from_documentation
-        message["headers"] = [*message["headers"], *ours, (b"trace-id", trace_id.encode())]
+        told = [(b"trace-id", state["trace_id"].encode()), *state.get("limit", ())]
+        message["headers"] = [*message["headers"], *ours, *told]
         if path.startswith("/api/"):
             headers = MutableHeaders(scope=message)
             headers.setdefault("Cache-Control", "private, no-cache")

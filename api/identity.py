@@ -5,48 +5,49 @@ from __future__ import annotations
 import math
 from typing import Annotated
 
-from fastapi import Depends, Request, Response
+from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from api.access_tokens import AccessTokenInvalid, Person
 from api.problems import Problem
-from api.stores import Opened
+from api.stores import Opened, Stores
 from sinks.throttles import Allowance, Spent
 from streams.accounts import ROLES
 
 _bearer = HTTPBearer(auto_error=False, description="The `access_token` of POST /api/v1/sessions.")
 
 
-def limit_headers(route_class: str, allowance: Allowance, spent: Spent) -> dict[str, str]:
-    """What an answer says of the limit that the request counted against, in the fields that clients know: how many in a
-    row, how many are left, and in how many seconds all of them will be again."""
+def tell_limit(request: Request, route_class: str, allowance: Allowance, spent: Spent) -> None:
+    """Have whatever answers ``request`` say of the limit that it counted against, in the fields that clients know: how
+    many in a row, how many are left, and in how many seconds all of them will be again."""
     window = math.ceil(allowance.burst / allowance.per_second)
     reset = math.ceil((allowance.burst - spent.left) / allowance.per_second)
-    return {
-        "RateLimit-Policy": f'"{route_class}";q={allowance.burst};w={window}',
-        "RateLimit-Limit": str(allowance.burst),
-        "RateLimit-Remaining": str(spent.left),
-        "RateLimit-Reset": str(reset),
-    }
+    request.state.limit = (
+        (b"ratelimit-policy", b'"%b";q=%d;w=%d' % (route_class.encode(), allowance.burst, window)),
+        (b"ratelimit-limit", b"%d" % allowance.burst),
+        (b"ratelimit-remaining", b"%d" % spent.left),
+        (b"ratelimit-reset", b"%d" % reset),
+    )
+
+
+def _count_read(request: Request, stores: Stores, who: str, whose: str) -> None:
+    settings = stores.settings
+    allowance = Allowance(settings.read_burst, settings.read_per_second)
+    spent = stores.throttles.spend_here(f"reads:{who}", allowance)
+    tell_limit(request, "reads", allowance, spent)
+    if spent.wait:
+        raise Problem(429, "too-many-reads", f"Too many requests come from {whose}.", retry_after=spent.wait)
 
 
 async def _visitor(
     request: Request,
-    response: Response,
     given: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
     stores: Opened,
 ) -> Person | None:
     if given is None:
         if "authorization" in request.headers:
             raise Problem(401, "invalid-token", "Send the token as `Authorization: Bearer <access token>`.")
-        settings = stores.settings
-        allowance = Allowance(settings.stranger_read_burst, settings.stranger_read_per_second)
-        spent = stores.throttles.spend_here(f"reads:{address_of(request)}", allowance)
-        headers = limit_headers("reads", allowance, spent)
-        if spent.wait:
-            detail = "Too many requests come from your address. Log in, or wait a moment."
-            raise Problem(429, "too-many-reads", detail, retry_after=spent.wait, headers=headers)
-        response.headers.update(headers)
+        _count_read(request, stores, address_of(request), "your address. Log in, or wait a moment")
         return None
     try:
         person = stores.access_tokens.read(given.credentials)
@@ -55,6 +56,8 @@ async def _visitor(
         raise Problem(401, "invalid-token", detail) from error
     if not await stores.sessions.is_open(person.session_id):
         raise Problem(401, "session-ended", "The session of this access token has ended. Log in again.")
+    if request.method == "GET":
+        _count_read(request, stores, str(person.user_id), "you. Wait a moment")
     return person
 
 
@@ -73,17 +76,16 @@ Reader = Annotated[Person, Depends(_reader)]
 """A person who is logged in."""
 
 
-async def _writer(reader: Reader, response: Response, stores: Opened) -> Person:
+async def _writer(request: Request, reader: Reader, stores: Opened) -> Person:
     settings = stores.settings
     allowance = Allowance(settings.write_burst, settings.write_per_second)
     # Without Redis this gateway counts alone: a limit that failed open would be none just when it is needed, and one
     # that refused would make Redis a part of every write.
     spent = await stores.throttles.spend(f"writes:{reader.user_id}", allowance)
-    headers = limit_headers("writes", allowance, spent)
+    tell_limit(request, "writes", allowance, spent)
     if spent.wait:
         detail = "You write faster than is allowed. Wait a moment."
-        raise Problem(429, "too-many-writes", detail, retry_after=spent.wait, headers=headers)
-    response.headers.update(headers)
+        raise Problem(429, "too-many-writes", detail, retry_after=spent.wait)
     return reader
 
 

@@ -41,9 +41,10 @@ at `/docs`. Do not edit it by hand.
 - **Retries**: a write that makes something takes an `Idempotency-Key`, 1 to 255 printable ASCII characters of your
   making. Within 72 hours the same request with the same key gives the same answer and is not done twice; another
   request with it is a 422. All other writes can be repeated as they are: twice is once.
-- **Limits**: {write} writes in a row for each person, {per_second:g} a second afterwards; without a token, {read} reads
-  in a row for each address. Answers say it in `RateLimit-Policy`, `RateLimit-Limit`, `RateLimit-Remaining` and
-  `RateLimit-Reset`; a 429 and a 503 have `Retry-After`, in seconds. A JSON body has at most 64 KiB.
+- **Limits**: {write} writes in a row for each person, {per_second:g} a second afterwards; {read} reads in a row for
+  each person, or without a token for each address. Every answer to what was counted, errors too, says it in
+  `RateLimit-Policy`, `RateLimit-Limit`, `RateLimit-Remaining` and `RateLimit-Reset`; a 429 and a 503 have
+  `Retry-After`, in seconds. A JSON body has at most 64 KiB.
 - **Problems** are RFC 9457 `{problem}`. `type` ends with the kind, which is stable; `detail` says what to do;
   `trace_id`, also in the header `Trace-Id` of every answer, is what to report. What one may not know of is a 404, as if
   it were not there.
@@ -84,7 +85,7 @@ def _head(settings: Settings, document: Document) -> str:
         wait=settings.consistency_wait_seconds,
         write=settings.write_burst,
         per_second=settings.write_per_second,
-        read=settings.stranger_read_burst,
+        read=settings.read_burst,
         problem=MEDIA_TYPE,
         example=_json(document["components"]["schemas"]["ProblemDetails"]["example"]),
     ).rstrip()

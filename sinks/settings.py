@@ -166,9 +166,9 @@ class Settings(BaseSettings):
     write_burst: int = 300
     """Writes in a row by one person before they have to wait."""
     write_per_second: float = 10.0
-    stranger_read_burst: int = 1200
-    """Reads in a row from one address without a token before they have to wait, at each gateway."""
-    stranger_read_per_second: float = 100.0
+    read_burst: int = 1200
+    """Reads in a row by one person, or from one address without a token, before they have to wait, at each gateway."""
+    read_per_second: float = 100.0
 
     ranking_seconds: float = Field(default=0.25, gt=0)
     """For how long a page waits for being ranked at most; then it is in latest order, and says so."""

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Request
 
 from api.access_tokens import Person
 from api.bodies_activity import SeenPost, Sights, number_of
 from api.consistency import Fresh
-from api.identity import Reader, limit_headers
+from api.identity import Reader, tell_limit
 from api.log import Said, now_ms
 from api.problems import Problem, problems
 from api.routes import about
@@ -26,14 +26,13 @@ OLDEST_MS = 86_400_000
 router = APIRouter(prefix="/api/v1", tags=["activity"])
 
 
-async def _reporter(reader: Reader, response: Response, stores: Opened) -> Person:
+async def _reporter(request: Request, reader: Reader, stores: Opened) -> Person:
     allowance = Allowance(stores.settings.activity_burst, stores.settings.activity_per_second)
     spent = await stores.throttles.spend(f"activity:{reader.user_id}", allowance)
-    headers = limit_headers("activity", allowance, spent)
+    tell_limit(request, "activity", allowance, spent)
     if spent.wait:
         detail = "You report what you see faster than is allowed. Collect it, and send up to 100 at once."
-        raise Problem(429, "too-much-activity", detail, retry_after=spent.wait, headers=headers)
-    response.headers.update(headers)
+        raise Problem(429, "too-much-activity", detail, retry_after=spent.wait)
     return reader
 
 

@@ -65,7 +65,7 @@ async def insights(gateway: Gateway) -> AsyncIterator[None]:
 async def test_every_answer_is_as_documented(
     gateway: Gateway, insights: None, monkeypatch: pytest.MonkeyPatch, pytestconfig: pytest.Config
 ) -> None:
-    for limit in ("write", "login", "comment", "export", "stranger_read"):
+    for limit in ("write", "login", "comment", "export", "read"):
         monkeypatch.setattr(gateway.settings, f"{limit}_burst", 10**6)
     monkeypatch.setattr(gateway.settings, "consistency_wait_seconds", 0.01)
     author = await gateway.person("Ada")

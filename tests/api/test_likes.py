@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from schemas.events import PostDeleted, PostLiked, PostUnliked
+from schemas.ids import MIN_ID
 from tests.agents.workers import until
 from tests.api.gateway import Gateway, Person
 
@@ -151,7 +152,7 @@ async def test_a_post_says_who_of_those_one_follows_likes_it(gateway: Gateway) -
     assert (await gateway.client.get(f"/api/v1/posts/{post_id}", headers=ada.headers)).json()["liked_by_followed"] == []
 
 
-async def test_answers_say_how_much_is_left_of_the_limit(gateway: Gateway) -> None:
+async def test_answers_say_how_much_is_left_of_the_limit(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     ada = await gateway.person()
     post_id = await published(gateway, ada)
     path = f"/api/v1/posts/{post_id}/like"
@@ -168,6 +169,19 @@ async def test_answers_say_how_much_is_left_of_the_limit(gateway: Gateway) -> No
         left.append(int(answer.headers["ratelimit-remaining"]))
     assert (answer.status_code, left[-1]) == (429, 0)
     assert (answer.headers["ratelimit-remaining"], int(answer.headers["retry-after"]) > 0) == ("0", True)
+    ok, missing = [
+        await gateway.client.get(f"/api/v1/posts/{number}", headers=ada.headers) for number in (post_id, MIN_ID)
+    ]
+    assert (ok.status_code, missing.status_code) == (200, 404)
+    policies = [one.headers.get_list("ratelimit-policy") for one in (ok, missing)]
+    assert policies == [['"reads";q=1200;w=12']] * 2
+    assert int(missing.headers["ratelimit-remaining"]) <= int(ok.headers["ratelimit-remaining"]) < 1200
+    monkeypatch.setattr(gateway.settings, "read_burst", 1)
+    monkeypatch.setattr(gateway.settings, "read_per_second", 0.001)
+    answers = [await gateway.client.get(f"/api/v1/posts/{post_id}", headers=ada.headers) for _ in range(2)]
+    assert answers[1].status_code == 429 and answers[1].json()["type"].endswith("too-many-reads")
+    assert int(answers[1].headers["retry-after"]) > 1
+    monkeypatch.undo()
     stranger = await gateway.client.get(f"/api/v1/posts/{post_id}")
     assert stranger.headers["ratelimit-policy"] == '"reads";q=1200;w=12'
     assert int(stranger.headers["ratelimit-remaining"]) < 1200

@@ -42,7 +42,7 @@ async def test_random_histories(
 ) -> None:
     publish(tmp_path, by_affinity(), made_at=FIRST_HOURS, trained_on={}, evaluation={})
     monkeypatch.setattr(gateway.stores, "ranking_models", RankingModels(tmp_path))
-    for limit in ("write", "login", "comment", "export", "stranger_read", "activity"):
+    for limit in ("write", "login", "comment", "export", "read", "activity"):
         monkeypatch.setattr(gateway.settings, f"{limit}_burst", 10**6)
     monkeypatch.setattr(gateway.stores.access_tokens, "seconds", 10**6)
     monkeypatch.setattr(gateway.stores.explore_lists, "_seconds", EXPLORE_SECONDS)
