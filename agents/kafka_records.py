@@ -22,7 +22,7 @@ def consumer_of(settings: Settings, group: str, slot: str, partition_fetch_bytes
     """A static member, in its ``slot``, of ``group``; it commits nothing by itself."""
     return Consumer(
         {
-            "bootstrap.servers": settings.kafka_bootstrap,
+            **settings.kafka_client,
             "group.id": settings.topic_prefix + group,
             "group.instance.id": f"{settings.topic_prefix}{group}.{slot}",
             "client.id": f"{group}.{slot}",

@@ -42,7 +42,7 @@ class LogSource:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        config: dict[str, Any] = {"bootstrap.servers": settings.kafka_bootstrap, "error_cb": lambda error: None}
+        config: dict[str, Any] = {**settings.kafka_client, "error_cb": lambda error: None}
         self._admin = AdminClient(config)
         # The first request of a client can get lost, and is sent again after 3 s; this one does not.
         self._reach(self._admin.list_topics)

@@ -129,7 +129,7 @@ def consumed(
     A batch has ``at_once`` records at most, or ``BATCH_EVENTS`` of the settings."""
     consumer = Consumer(
         {
-            "bootstrap.servers": settings.kafka_bootstrap,
+            **settings.kafka_client,
             "group.id": f"{settings.topic_prefix}by-hand-{uuid.uuid4().hex[:8]}",
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",

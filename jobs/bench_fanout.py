@@ -17,7 +17,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from jobs.bench_scene import AT, free_database, middle
 from schemas.ids import snowflake
@@ -200,8 +200,15 @@ def zadds(url: str, requests: int) -> float:
     command = [program, "-h", parts.hostname or "127.0.0.1", "-p", str(parts.port or 6379)]
     command += ["--dbnum", parts.path.strip("/") or "0", "--csv"]
     command += ["-t", "zadd", "-P", "64", "-c", "50", "-r", "20000", "-n", str(requests)]
+    if parts.username:
+        command += ["--user", parts.username]
     if parts.password:
         command += ["-a", parts.password]
+    if parts.scheme == "rediss":
+        command += [
+            "--tls",
+            *(word for ca in parse_qs(parts.query).get("ssl_ca_certs", ()) for word in ("--cacert", ca)),
+        ]
     answer = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     for row in csv.reader(answer.stdout.splitlines()):
         if row and row[0].startswith("ZADD"):

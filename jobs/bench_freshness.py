@@ -152,7 +152,7 @@ class _Listener:
         ends = {tp: end for tp, end in Topics(settings).ends().items() if tp.topic == "posts"}
         self._consumer = Consumer(
             {
-                "bootstrap.servers": settings.kafka_bootstrap,
+                **settings.kafka_client,
                 "group.id": settings.topic("freshness"),
                 "enable.auto.commit": False,
                 "auto.offset.reset": "error",

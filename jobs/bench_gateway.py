@@ -143,9 +143,7 @@ class World:
         settings = self.settings
         own = {
             "SHUTTERLOG_HOME": str(settings.shutterlog_home),
-            "KAFKA_BOOTSTRAP": settings.kafka_bootstrap,
-            "REDIS_URL": settings.redis_url,
-            "CASSANDRA_HOSTS": settings.cassandra_hosts,
+            **settings.store_variables,
             "CASSANDRA_KEYSPACE": settings.cassandra_keyspace,
             "TOPIC_PREFIX": settings.topic_prefix,
             "PARTITIONS": str(settings.partitions),
@@ -241,7 +239,7 @@ async def opened(settings: Settings, **changes: object) -> AsyncIterator[World]:
 
 
 def _forget_topics(settings: Settings) -> None:
-    admin = AdminClient({"bootstrap.servers": settings.kafka_bootstrap})
+    admin = AdminClient(settings.kafka_client)
     for deleted in admin.delete_topics([settings.topic(name) for name in Topics(settings).names()]).values():
         deleted.result()
 

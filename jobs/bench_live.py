@@ -181,7 +181,7 @@ class _Idle:
         ends = {tp: end for tp, end in Topics(settings).ends().items() if tp.topic == "notifications"}
         self._consumer = Consumer(
             {
-                "bootstrap.servers": settings.kafka_bootstrap,
+                **settings.kafka_client,
                 "group.id": settings.topic("idle"),
                 "enable.auto.commit": False,
                 "auto.offset.reset": "error",

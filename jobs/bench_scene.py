@@ -13,6 +13,7 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import redis.asyncio
 from confluent_kafka.admin import AdminClient
@@ -148,9 +149,7 @@ class Scene:
         environment = {
             **os.environ,
             "SHUTTERLOG_HOME": str(self._folder),
-            "KAFKA_BOOTSTRAP": settings.kafka_bootstrap,
-            "REDIS_URL": settings.redis_url,
-            "CASSANDRA_HOSTS": settings.cassandra_hosts,
+            **settings.store_variables,
             "CASSANDRA_KEYSPACE": settings.cassandra_keyspace,
             "TOPIC_PREFIX": settings.topic_prefix,
             "SHUTTERLOG_SLOT": uuid.uuid4().hex[:8],
@@ -221,16 +220,14 @@ async def opened(settings: Settings, people: int = PEOPLE) -> AsyncIterator[Scen
         finally:
             await client.flushdb()
             await client.aclose()
-            admin = AdminClient({"bootstrap.servers": own.kafka_bootstrap})
+            admin = AdminClient(own.kafka_client)
             for deleted in admin.delete_topics([own.topic(name) for name in topics.names()]).values():
                 await asyncio.to_thread(deleted.result)
 
 
 async def free_database(url: str) -> str:
     """The last logical database that holds nothing, so that nobody's data is touched. Raises ``StoreAway``."""
-    base, _, number = url.rpartition("/")
-    if not number.isdigit():
-        base = url
+    parts = urlsplit(url)
     keeper = connect(url)
     try:
         async with reaching_redis():
@@ -238,10 +235,11 @@ async def free_database(url: str) -> str:
     finally:
         await keeper.aclose()
     for candidate in range(count - 1, 0, -1):
-        client = connect(f"{base}/{candidate}")
+        own = parts._replace(path=f"/{candidate}").geturl()
+        client = connect(own)
         try:
             if not await client.dbsize():
-                return f"{base}/{candidate}"
+                return own
         finally:
             await client.aclose()
     raise RuntimeError("every logical database of this Redis holds something; a bench needs an empty one")

@@ -90,7 +90,7 @@ class ClusterStack(ChaosStack):
         return led
 
     def _metadata(self) -> ClusterMetadata:
-        return AdminClient({"bootstrap.servers": self.settings.kafka_bootstrap, "log_level": 0}).list_topics(timeout=5)
+        return AdminClient({**self.settings.kafka_client, "log_level": 0}).list_topics(timeout=5)
 
     # -- back in full -------------------------------------------------------------------------------------------------
 

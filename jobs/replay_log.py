@@ -49,7 +49,7 @@ class ReplayLog:
         self._spoke = time.monotonic()
         self._consumer = Consumer(
             {
-                "bootstrap.servers": settings.kafka_bootstrap,
+                **settings.kafka_client,
                 "group.id": settings.topic_prefix + "replay",  # librdkafka wants one; nothing is committed
                 "enable.auto.commit": False,
                 "enable.partition.eof": True,

@@ -24,7 +24,7 @@ class Workers:
         self._settings = settings
         self._group = settings.topic_prefix + view
         own: dict[str, Any] = {
-            "bootstrap.servers": settings.kafka_bootstrap,
+            **settings.kafka_client,
             "error_cb": lambda error: logger.warning("workers: %s", error),
         }
         self._admin = AdminClient(own, logger=logger)

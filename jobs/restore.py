@@ -225,7 +225,7 @@ class _Restore:
                 continue  # whatever the keys were, every erasure in the log is done again
             consumer = Consumer(
                 {
-                    "bootstrap.servers": settings.kafka_bootstrap,
+                    **settings.kafka_client,
                     "group.id": settings.topic(group),
                     "enable.auto.commit": False,
                     "error_cb": lambda error: None,

@@ -116,7 +116,7 @@ def _described(admin: AdminClient, group: str) -> Any:
 
 def _refuse_members(settings: Settings) -> None:
     groups = [settings.topic(name) for name in NAMES]
-    config: dict[str, Any] = {"bootstrap.servers": settings.kafka_bootstrap, "error_cb": lambda error: None}
+    config: dict[str, Any] = {**settings.kafka_client, "error_cb": lambda error: None}
     admin = AdminClient(config)
     running = []
     for name in groups:

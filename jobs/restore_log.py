@@ -45,7 +45,7 @@ class LogTarget:
         self._edges: dict[TopicPartition, tuple[Kept, Kept]] = {}
         """The first and the last record that was written of each partition."""
         config: dict[str, Any] = {
-            "bootstrap.servers": settings.kafka_bootstrap,
+            **settings.kafka_client,
             "acks": "all",
             "compression.type": "lz4",
             "message.max.bytes": _RECORD_BYTES,
@@ -57,7 +57,7 @@ class LogTarget:
             "on_delivery": self._heard,
             "delivery.report.only.error": True,
         }
-        self._admin = AdminClient({"bootstrap.servers": settings.kafka_bootstrap})
+        self._admin = AdminClient(settings.kafka_client)
         timeout = int(_DELIVERY_SECONDS * 1000)
         self._plain = Producer({**config, "enable.idempotence": True, "delivery.timeout.ms": timeout})
         self._transactional = Producer(

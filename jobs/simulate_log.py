@@ -114,7 +114,7 @@ class LogSimulation:
         settings = self._settings
         consumer = Consumer(
             {
-                "bootstrap.servers": settings.kafka_bootstrap,
+                **settings.kafka_client,
                 "group.id": settings.topic_prefix + "simulate",
                 "enable.auto.commit": False,
                 "auto.offset.reset": "error",

@@ -132,7 +132,7 @@ class _Reading:
             numbers = [partition_of(wanted.key.encode(), settings.partitions)]
         self._consumer = Consumer(
             {
-                "bootstrap.servers": settings.kafka_bootstrap,
+                **settings.kafka_client,
                 "group.id": settings.topic_prefix + "tail",
                 "enable.auto.commit": False,
                 "enable.partition.eof": True,

@@ -32,7 +32,7 @@ class LogReader:
         self._prefix = settings.topic_prefix
         self._consumer = Consumer(
             {
-                "bootstrap.servers": settings.kafka_bootstrap,
+                **settings.kafka_client,
                 "group.id": settings.topic_prefix + "verify",
                 "enable.auto.commit": False,
                 "enable.partition.eof": True,
@@ -103,7 +103,7 @@ def committed(settings: Settings, group: str, topics: tuple[str, ...]) -> dict[T
     """The last offset that ``group`` has committed for each partition of ``topics``; -1 for none. Blocks."""
     consumer = Consumer(
         {
-            "bootstrap.servers": settings.kafka_bootstrap,
+            **settings.kafka_client,
             "group.id": settings.topic_prefix + group,
             "enable.auto.commit": False,
             "error_cb": lambda error: None,

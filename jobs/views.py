@@ -204,7 +204,7 @@ def lag_of(
         return {"events": 0, "seconds": 0.0}
     consumer = Consumer(
         {
-            "bootstrap.servers": settings.kafka_bootstrap,
+            **settings.kafka_client,
             "group.id": settings.topic_prefix + "status",
             "enable.auto.commit": False,
             "enable.partition.eof": True,

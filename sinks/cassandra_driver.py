@@ -12,6 +12,7 @@ from functools import lru_cache, partial
 from typing import Any, TypeAlias, TypeVar
 
 from cassandra import ConsistencyLevel, OperationTimedOut, Timeout, Unavailable, UnresolvableContactPoints
+from cassandra.auth import PlainTextAuthProvider
 from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, NoHostAvailable, Session
 from cassandra.connection import ConnectionBusy, ConnectionException
 from cassandra.io.libevreactor import LibevConnection
@@ -26,6 +27,7 @@ from cassandra.protocol import IsBootstrappingErrorMessage, OverloadedErrorMessa
 
 from sinks.errors import StoreAway
 from sinks.settings import Settings
+from sinks.store_security import trusting
 
 Row: TypeAlias = Any
 """A named tuple with the columns' names; ``[applied]`` of a lightweight transaction is ``applied``."""
@@ -89,6 +91,7 @@ def open_session(
         schema_metadata_enabled=clustered,
         token_metadata_enabled=clustered,
         monitor_reporting_enabled=False,
+        **guarded(settings),
     )
     try:
         session = mapped(cluster.connect)
@@ -97,6 +100,17 @@ def open_session(
         cluster.shutdown()
         raise
     return cluster, session, replicas
+
+
+def guarded(settings: Settings) -> dict[str, Any]:
+    """What ``Cluster`` is told of TLS and of who logs in; nothing where neither is set."""
+    told: dict[str, Any] = {}
+    if settings.cassandra_tls:
+        # Which name each node's certificate has to have, the driver adds itself: the one it connects to.
+        told["ssl_context"] = trusting(settings.stores_ca)
+    if settings.cassandra_user:
+        told["auth_provider"] = PlainTextAuthProvider(settings.cassandra_user, settings.cassandra_key)
+    return told
 
 
 def _choose_keyspace(session: Session, settings: Settings, create: bool) -> int:

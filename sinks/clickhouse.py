@@ -137,10 +137,17 @@ def _healed(work: Callable[[], Result]) -> Result:
         raise StoreAway(f"ClickHouse: {error}") from error
 
 
+def guarded(settings: Settings) -> dict[str, Any]:
+    """What the pool of connections is told of TLS; nothing for ``http://``, or where the system's CAs will do."""
+    if urlsplit(settings.clickhouse_url).scheme != "https" or settings.stores_ca is None:
+        return {}
+    return {"ca_cert": str(settings.stores_ca)}
+
+
 def _opened(settings: Settings, make_database: bool, seconds: float) -> tuple[Client, Any]:
     """A client, and the pool of its connections."""
     url = urlsplit(settings.clickhouse_url)
-    pool = get_pool_manager(maxsize=THREADS, num_pools=1)
+    pool = get_pool_manager(maxsize=THREADS, num_pools=1, **guarded(settings))
     database = settings.clickhouse_database
     given: dict[str, Any] = {
         "interface": url.scheme or "http",

@@ -51,7 +51,7 @@ class DeadLetterLog:
         settings = self._settings
         consumer = Consumer(
             {
-                "bootstrap.servers": settings.kafka_bootstrap,
+                **settings.kafka_client,
                 "group.id": settings.topic_prefix + "dlq",
                 "enable.auto.commit": False,
                 "enable.partition.eof": True,

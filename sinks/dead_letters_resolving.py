@@ -75,7 +75,7 @@ class Resolver:
 
     def __enter__(self) -> Self:
         config: dict[str, Any] = {
-            "bootstrap.servers": self._settings.kafka_bootstrap,
+            **self._settings.kafka_client,
             "transactional.id": self._settings.topic(TRANSACTIONAL_ID),
             "transaction.timeout.ms": TRANSACTION_SECONDS * 1000,
             "partitioner": "murmur2_random",  # as all producers here
@@ -128,7 +128,7 @@ class Resolver:
         if carried:
             with self._transaction():
                 self._write([resolving(one) for one in carried])
-        admin = AdminClient({"bootstrap.servers": self._settings.kafka_bootstrap})
+        admin = AdminClient(self._settings.kafka_client)
         before = [
             KafkaPartition(self._settings.topic(tp.topic), tp.partition, prefix[-1].offset + 1)
             for tp, prefix in prefixes.items()

@@ -129,7 +129,7 @@ class _Reading:
         self.read: dict[str, Generations] = {}
         self._consumer = Consumer(
             {
-                "bootstrap.servers": settings.kafka_bootstrap,
+                **settings.kafka_client,
                 "group.id": settings.topic_prefix + "generations",
                 "enable.auto.commit": False,
                 "enable.partition.eof": True,
@@ -208,7 +208,7 @@ class GenerationLog:
     def write(self, generations: Generations) -> None:
         """Say it to all agents and gateways; returns once it is acknowledged. Raises ``StoreAway``."""
         config: dict[str, Any] = {
-            "bootstrap.servers": self._settings.kafka_bootstrap,
+            **self._settings.kafka_client,
             "enable.idempotence": True,
             "delivery.timeout.ms": int(_READ_SECONDS * 1000),
             "error_cb": lambda error: logger.warning("generations: %s", error),

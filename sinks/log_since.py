@@ -97,7 +97,7 @@ class LogSince:
     def _run(self, said: Said, loop: asyncio.AbstractEventLoop) -> None:
         consumer = Consumer(
             {
-                "bootstrap.servers": self._settings.kafka_bootstrap,
+                **self._settings.kafka_client,
                 "group.id": self._settings.topic("since"),
                 "enable.auto.commit": False,
                 "enable.partition.eof": True,

@@ -155,7 +155,7 @@ class NoticeTail:
         self._loop = asyncio.get_running_loop()
         consumer = Consumer(
             {
-                "bootstrap.servers": self._settings.kafka_bootstrap,
+                **self._settings.kafka_client,
                 "group.id": self._settings.topic("live"),
                 "enable.auto.commit": False,
                 "enable.partition.eof": True,

@@ -47,7 +47,7 @@ class NoticeSink:
         self._settings = settings
         self._commits = commits
         self._config: dict[str, Any] = {
-            "bootstrap.servers": settings.kafka_bootstrap,
+            **settings.kafka_client,
             "transactional.id": settings.topic(f"notices-{slot}"),
             "transaction.timeout.ms": TRANSACTION_SECONDS * 1000,
             "partitioner": "murmur2_random",  # as all producers here

@@ -44,6 +44,8 @@ _AWAY = {
     KafkaError._TRANSPORT,
     KafkaError._ALL_BROKERS_DOWN,
     KafkaError._RESOLVE,
+    KafkaError._SSL,
+    KafkaError._AUTHENTICATION,
     KafkaError._DESTROY,
     KafkaError._PURGE_QUEUE,
     KafkaError._PURGE_INFLIGHT,
@@ -103,7 +105,7 @@ class Producer:
         """Those under way, the oldest first, and when they began."""
         self._timeout_seconds = timeout_seconds
         self._config: dict[str, Any] = {
-            "bootstrap.servers": settings.kafka_bootstrap,
+            **settings.kafka_client,
             "client.id": "shutterlog",
             "enable.idempotence": True,
             "acks": "all",

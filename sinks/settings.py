@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings.sources import InitSettingsSource
 
+from sinks import store_security
 from streams.experiments import experiments_of
 
 
@@ -21,22 +22,34 @@ class Settings(BaseSettings):
     way, with the file ``secrets.json``.
     """
 
-    model_config = SettingsConfigDict(extra="ignore")
+    model_config = SettingsConfigDict(extra="ignore", hide_input_in_errors=True)  # there are keys among it
 
     shutterlog_home: Path = Path(".shutterlog")
     """Folder of local data, logs, addresses and generated secrets."""
 
+    stores_ca: Path | None = None
+    """File (PEM) of the CA that signed the certificates of all stores; without one the system's CAs are trusted."""
     kafka_bootstrap: str = "127.0.0.1:9092"
-    redis_url: str = "redis://127.0.0.1:6379/0"
+    kafka_security: Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"] = "plaintext"
+    kafka_mechanism: Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"] = "SCRAM-SHA-512"
+    """How ``kafka_user`` and ``kafka_key`` are told, where ``kafka_security`` begins with ``sasl_``."""
+    kafka_user: str = ""
+    kafka_key: str = Field(default="", repr=False)
+    redis_url: str = Field(default="redis://127.0.0.1:6379/0", repr=False)
     """``redis://[user:password@]host:port/database`` for one Redis; ``redis+cluster://[user:password@]host:port,host:port``
-    for a Redis Cluster, some of whose nodes it names. ``rediss`` in place of ``redis`` for TLS."""
+    for a Redis Cluster, some of whose nodes it names. ``rediss`` in place of ``redis`` for TLS; it then names
+    ``stores_ca`` too, so that whoever connects to it trusts that."""
     cassandra_hosts: str = "127.0.0.1:9042"
     """Comma-separated ``host:port``."""
+    cassandra_tls: bool = False
+    cassandra_user: str = ""
+    """Whom to log in as; nobody without one."""
+    cassandra_key: str = Field(default="", repr=False)
     cassandra_keyspace: str = "shutterlog"
-    clickhouse_url: str = "http://127.0.0.1:8123"
-    """``http://host:port``, or with the writer's ``user:password@`` before the host."""
+    clickhouse_url: str = Field(default="http://127.0.0.1:8123", repr=False)
+    """``http://host:port`` or ``https://host:port``, or with the writer's ``user:password@`` before the host."""
     clickhouse_user: str = "writer"
-    clickhouse_key: str = ""
+    clickhouse_key: str = Field(default="", repr=False)
     """Password of ``clickhouse_user``; the local service has one among the home's secrets."""
     clickhouse_database: str = "shutterlog"
     s3_endpoint: str | None = None
@@ -115,7 +128,7 @@ class Settings(BaseSettings):
     public_media_seconds: int = Field(default=86_400, ge=1)
     """The same of everybody else's, who may become private meanwhile."""
 
-    jwt_secret: str = ""
+    jwt_secret: str = Field(default="", repr=False)
     access_token_seconds: int = 900
     refresh_token_seconds: int = 30 * 86_400
     upload_limit_bytes: int = 30 * 1024 * 1024
@@ -128,10 +141,10 @@ class Settings(BaseSettings):
     session_check_seconds: float = 1.0
     """For so long may a gateway take access tokens of a session that another gateway ended."""
 
-    smtp_url: str | None = None
+    smtp_url: str | None = Field(default=None, repr=False)
     """Mail server, ``smtp://user:password@host:587`` or ``smtps://…``; without one, no mail is sent."""
     mail_from: str = "Shutterlog <noreply@localhost>"
-    email_secret: str = ""
+    email_secret: str = Field(default="", repr=False)
     """Keys the hashes by which addresses are found: another one loses them all."""
     verification_seconds: int = 86_400
     reset_seconds: int = 3600
@@ -139,7 +152,7 @@ class Settings(BaseSettings):
     """Mails in a row to one address or for one person before they have to wait; ten times as many for a client's."""
     mail_per_second: float = 1 / 600
 
-    vapid_private_key: str = ""
+    vapid_private_key: str = Field(default="", repr=False)
     """By what push services know this server, base64url; ``up`` makes one. Without it nothing is pushed; another one
     loses all subscriptions."""
     vapid_subject: str = "mailto:operator@localhost"
@@ -203,6 +216,12 @@ class Settings(BaseSettings):
         experiments_of(text)
         return text
 
+    @model_validator(mode="after")
+    def _can_work(self) -> Self:
+        store_security.require_workable(self)
+        self.redis_url = store_security.with_ca(self.redis_url, self.stores_ca)
+        return self
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -219,6 +238,16 @@ class Settings(BaseSettings):
     def models_folder(self) -> Path:
         """Where trained models are, a folder of versions for each kind."""
         return self.models_root or self.shutterlog_home / "data" / "models"
+
+    @property
+    def kafka_client(self) -> dict[str, Any]:
+        """What every client of confluent-kafka begins with: address, TLS, user and key."""
+        return store_security.kafka_client(self)
+
+    @property
+    def store_variables(self) -> dict[str, str]:
+        """The environment by which another process reaches the same Kafka, Redis and Cassandra, keys included."""
+        return store_security.variables(self)
 
     @property
     def cassandra_contact_points(self) -> tuple[list[str], int]:

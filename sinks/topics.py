@@ -49,7 +49,7 @@ class Topics:
     @property
     def _admin(self) -> AdminClient:
         if self._connected is None:
-            config: dict[str, Any] = {"bootstrap.servers": self._settings.kafka_bootstrap, "error_cb": _log}
+            config: dict[str, Any] = {**self._settings.kafka_client, "error_cb": _log}
             admin = AdminClient(config, logger=logger)
             try:
                 # The first request of a client is lost, and sent again after 3 s, if it falls into the change from the

@@ -38,7 +38,7 @@ class Transactions:
         self._settings = settings
         self._seconds = timeout_seconds
         self._config: dict[str, Any] = {
-            "bootstrap.servers": settings.kafka_bootstrap,
+            **settings.kafka_client,
             "transactional.id": settings.topic(f"gateway-{settings.node_id}"),
             "transaction.timeout.ms": int(timeout_seconds * 1000),
             "delivery.timeout.ms": int(timeout_seconds * 1000),

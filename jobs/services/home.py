@@ -74,6 +74,11 @@ class Home:
         return self.root / "secrets.json"
 
     @property
+    def certificates(self) -> Path:
+        """The CA and the certificates of a guarded home, for their owner only."""
+        return self.root / "tls"
+
+    @property
     def socket(self) -> Path:
         """The supervisor's socket; outside the home where the home's path is too long for one."""
         inside = self.run / "supervisor.sock"
@@ -131,8 +136,13 @@ def write_json(path: Path, content: Mapping[str, Any], mode: int = 0o644) -> Non
 
 def write_text(path: Path, content: str, mode: int = 0o644) -> None:
     """Replace ``path`` in one step."""
+    write_bytes(path, content.encode(), mode)
+
+
+def write_bytes(path: Path, content: bytes, mode: int = 0o644) -> None:
+    """Replace ``path`` in one step."""
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    with os.fdopen(descriptor, "w") as handle:
+    with os.fdopen(descriptor, "wb") as handle:
         handle.write(content)
     partial.replace(path)
