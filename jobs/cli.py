@@ -48,7 +48,18 @@ BENCHES = (
 
 def main() -> None:
     """Entry point."""
-    app()
+    try:
+        app()
+    except ValueError as error:
+        from pydantic import ValidationError
+
+        if not isinstance(error, ValidationError) or error.title != "Settings":
+            raise
+        # Settings that cannot work: each says what to do.
+        for one in error.errors(include_input=False, include_url=False):
+            name = "".join(f"{part}: ".upper() for part in one["loc"])
+            typer.echo(f"shutterlog: {name}{one['msg'].removeprefix('Value error, ')}", err=True)
+        raise SystemExit(1) from None
 
 
 # -- the stack --------------------------------------------------------------------------------------------------------
@@ -61,6 +72,12 @@ def up(
     clusters: Annotated[
         bool, typer.Option("--clusters", help="3 brokers, 3 Cassandra nodes, 3 Redis masters with a replica each.")
     ] = False,
+    tls: Annotated[
+        bool | None,
+        typer.Option(
+            "--tls/--no-tls", help="Every store speaks TLS and knows its user. Without either: as the home did last."
+        ),
+    ] = None,
     demo: Annotated[bool, typer.Option("--demo/--no-demo", help="Load the small demo world once.")] = True,
     dry_run: DryRun = False,
 ) -> None:
@@ -76,11 +93,15 @@ def up(
 
     stack = _stack()
     if dry_run:
-        for line in stack.plan(free_ports=free_ports, apps=not services_only, clustered=clusters):
+        try:
+            lines = stack.plan(free_ports=free_ports, apps=not services_only, clustered=clusters, guarded=tls)
+        except StackError as error:
+            fail(str(error))
+        for line in lines:
             typer.echo(line)
         return
     try:
-        stack.start_services(free_ports=free_ports, clustered=clusters)
+        stack.start_services(free_ports=free_ports, clustered=clusters, guarded=tls)
         if not services_only:
             settings = _settings()
             _provision(settings)

@@ -1,13 +1,16 @@
-"""The local Cassandra, one node or three: no authentication, loopback only."""
+"""The local Cassandra, one node or three, on loopback only; without authentication unless it is guarded."""
 
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jobs.services.home import Home, write_text
+from jobs.services.certificates import java_stores
+from jobs.services.guard import Guard
+from jobs.services.home import Home, write_bytes, write_text
 from jobs.services.jars import java, resolve
 from jobs.services.programs import Program
 
@@ -144,9 +147,33 @@ def clustered(values: Mapping[str, Any], number: int, hosts: Sequence[str]) -> d
     }
 
 
-def program(home: Home, port: int, storage_port: int) -> Program:
-    """Write the configuration and say how to start Cassandra."""
-    return _program(home, "cassandra", configuration(home.data / "cassandra", port, storage_port), HEAP)
+def guarded(values: Mapping[str, Any], keystore: Path, truststore: Path, password: str) -> dict[str, Any]:
+    """``values`` with TLS for clients and between nodes, and users with passwords. ``password`` opens both stores."""
+    stores = {
+        "keystore": str(keystore),
+        "keystore_password": password,
+        "truststore": str(truststore),
+        "truststore_password": password,
+        "store_type": "PKCS12",
+    }
+    return {
+        **values,
+        "authenticator": "PasswordAuthenticator",
+        "client_encryption_options": {"enabled": True, "optional": False, "require_client_auth": False, **stores},
+        "server_encryption_options": {"internode_encryption": "all", "require_client_auth": True, **stores},
+    }
+
+
+def program(home: Home, port: int, storage_port: int, guard: Guard | None = None) -> Program:
+    """Write the configuration and say how to start Cassandra. Its user is made once it runs, by ``cql.admit``."""
+    values = configuration(home.data / "cassandra", port, storage_port)
+    if guard:
+        password = secrets.token_urlsafe(32)
+        keystore, truststore = home.conf / "cassandra.p12", home.conf / "cassandra-trust.p12"
+        for path, content in zip((keystore, truststore), java_stores(guard.pem, guard.ca, password), strict=True):
+            write_bytes(path, content, 0o600)
+        values = guarded(values, keystore, truststore, password)
+    return _program(home, "cassandra", values, HEAP)
 
 
 def node_program(home: Home, number: int, hosts: Sequence[str], port: int, storage_port: int) -> Program:
@@ -162,7 +189,7 @@ def _program(home: Home, name: str, values: Mapping[str, Any], heap: Sequence[st
     config = home.conf / f"{name}.yaml"
     logging = home.conf / "cassandra-logback.xml"
     # Every JSON document is a YAML document.
-    write_text(config, json.dumps(values, indent=2) + "\n")
+    write_text(config, json.dumps(values, indent=2) + "\n", 0o600)  # a guarded one opens its key store
     write_text(logging, LOGGING)
     jars = resolve("cassandra")
     own = {

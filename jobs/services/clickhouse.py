@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import sys
-from urllib.parse import urlsplit, urlunsplit
 
+from jobs.services.guard import Guard
 from jobs.services.home import Home
 from jobs.services.programs import Program
 
 
-def program(home: Home, port: int) -> Program:
-    """How to start it; its data are in the home."""
+def program(home: Home, port: int, guard: Guard | None = None) -> Program:
+    """How to start it; its data are in the home. A guarded one answers nobody without the writer's key."""
     folder = home.data / "clickhouse" / "engine"
     folder.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "jobs.services.clickhouse_front", "--port", str(port), "--folder", str(folder)]
+    if guard:
+        command += ["--certificate", str(guard.pem)]
     return Program(name="clickhouse", command=command)
-
-
-def without_key(url: str) -> str:
-    """``url`` as it may be shown: without who writes and their key."""
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))

@@ -1,7 +1,8 @@
 """ClickHouse's HTTP interface before chDB: what any ClickHouse client needs, for one folder of data.
 
 chDB locks its folder to one process. This program is that process; everything else speaks HTTP with it, as it would
-with a server in production. Who gives the writer's key may do everything; everybody else may read, with `readonly=1`.
+with a server in production. Who gives the writer's key may do everything; everybody else may read, with `readonly=1`,
+and nothing where it has a certificate: it speaks TLS then, and knows the writer alone.
 
     python -m jobs.services.clickhouse_front --port 8123 --folder DIR
 """
@@ -63,8 +64,8 @@ Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 class Front:
     """The ASGI application over one engine."""
 
-    def __init__(self, engine: Engine, key: str) -> None:
-        self._engine, self._key = engine, key
+    def __init__(self, engine: Engine, key: str, *, anybody_reads: bool = True) -> None:
+        self._engine, self._key, self._anybody_reads = engine, key, anybody_reads
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
@@ -126,11 +127,12 @@ class Front:
             return await self._engine.run(replace(query, insert=head, rows=Path(rows.name))), name
 
     def _may_write(self, headers: Mapping[str, str], given: Mapping[str, str]) -> bool:
-        """Whether the writer's key came along. Raises ``Failed`` for a wrong one; who names nobody may read."""
+        """Whether the writer's key came along. Raises ``Failed`` for a wrong one; who names nobody may read, if anybody
+        may."""
         user, key = _credentials(headers, given)
-        if user != WRITER:
+        if user != WRITER and self._anybody_reads:
             return False
-        if not self._key or not hmac.compare_digest(key.encode(), self._key.encode()):
+        if user != WRITER or not self._key or not hmac.compare_digest(key.encode(), self._key.encode()):
             reason = f"{user}: Authentication failed: password is incorrect, or there is no user with such name"
             raise Failed(AUTHENTICATION_FAILED, f"Code: 516. DB::Exception: {reason}. (AUTHENTICATION_FAILED)")
         return True
@@ -231,12 +233,15 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--certificate", type=Path, help="key and certificate, in one file")
     chosen = parser.parse_args()
     key = read_json(Home.at(os.environ["SHUTTERLOG_HOME"]).secrets_file)[KEY]
     chosen.folder.mkdir(parents=True, exist_ok=True)
     engine = Engine(chosen.folder)
+    front = Front(engine, key, anybody_reads=chosen.certificate is None)
+    listening: dict[str, Any] = {"host": "127.0.0.1", "port": chosen.port, "ssl_certfile": chosen.certificate}
     try:
-        uvicorn.run(Front(engine, key), host="127.0.0.1", port=chosen.port, access_log=False, log_level="warning")
+        uvicorn.run(front, **listening, access_log=False, log_level="warning")
     finally:
         engine.close()
         shutil.rmtree(engine.folder_of_bodies, ignore_errors=True)

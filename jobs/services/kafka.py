@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jobs.services.failures import StackError
+from jobs.services.guard import USER, Guard
 from jobs.services.home import Home, write_text
 from jobs.services.jars import java, resolve
 from jobs.services.programs import Program
@@ -103,14 +104,44 @@ def linked(values: Mapping[str, str], link: Link) -> dict[str, str]:
     return {**values, **{name: f"{values[name]},{value}" for name, value in more.items()}}
 
 
+def guarded(values: Mapping[str, str], guard: Guard) -> dict[str, str]:
+    """``values`` with TLS on every listener, the controller's too, and one user who alone may come to them.
+
+    PLAIN, since a broker takes its users for it from its own file: those of SCRAM stand in the log's metadata, which a
+    home that began without a guard does not have.
+    """
+    login = f'username="{USER}" password="{guard.key}" user_{USER}="{guard.key}"'
+    module = f"org.apache.kafka.common.security.plain.PlainLoginModule required {login};"
+    return {
+        **values,
+        "listeners": values["listeners"].replace("PLAINTEXT://", "SASL_SSL://"),
+        "advertised.listeners": values["advertised.listeners"].replace("PLAINTEXT://", "SASL_SSL://"),
+        "listener.security.protocol.map": "SASL_SSL:SASL_SSL,CONTROLLER:SASL_SSL",
+        "inter.broker.listener.name": "SASL_SSL",
+        "sasl.enabled.mechanisms": "PLAIN",
+        "sasl.mechanism.inter.broker.protocol": "PLAIN",
+        "sasl.mechanism.controller.protocol": "PLAIN",
+        "listener.name.sasl_ssl.plain.sasl.jaas.config": module,
+        "listener.name.controller.plain.sasl.jaas.config": module,
+        "ssl.keystore.type": "PEM",
+        "ssl.keystore.location": str(guard.pem),
+        "ssl.truststore.type": "PEM",
+        "ssl.truststore.location": str(guard.ca),
+    }
+
+
 def render(values: Mapping[str, str]) -> str:
     """A properties file."""
     return "".join(f"{name}={value}\n" for name, value in values.items())
 
 
-def program(home: Home, port: int, controller_port: int, link: Link | None = None) -> Program:
+def program(
+    home: Home, port: int, controller_port: int, link: Link | None = None, guard: Guard | None = None
+) -> Program:
     """Write the configuration, format the folder when it is new, and say how to start Kafka."""
     values = properties(home.data / "kafka", port, controller_port)
+    if guard:
+        values = guarded(values, guard)
     return _program(home, "kafka", linked(values, link) if link else values, HEAP)
 
 
@@ -124,7 +155,7 @@ def node_program(home: Home, number: int, port: int, controllers: Sequence[int])
 def _program(home: Home, name: str, values: Mapping[str, str], heap: Sequence[str]) -> Program:
     config = home.conf / f"{name}.properties"
     logging = home.conf / "kafka-log4j2.properties"
-    write_text(config, render(values))
+    write_text(config, render(values), 0o600)  # a guarded one has a key in it
     write_text(logging, LOGGING)
     command = [java(), *heap, f"-Dlog4j2.configurationFile={logging}", "-cp", f"{resolve('kafka')}/*"]
     if not (Path(values["log.dirs"]) / "meta.properties").exists():

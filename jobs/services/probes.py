@@ -9,18 +9,21 @@ from __future__ import annotations
 import logging
 import os
 import socket
-import struct
+import ssl
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import redis
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from jobs.services import redis_cluster
+from jobs.services import cql, redis_cluster
 from sinks.redis_addresses import SLOTS, is_cluster, nodes_of
+from sinks.settings import Settings
+from sinks.store_security import trusting, without_key
 
 SECONDS = 3.0
 
@@ -29,20 +32,57 @@ _SILENT.addHandler(logging.NullHandler())
 _SILENT.propagate = False
 
 
+_NOBODY = cql.Login()
+
+
 class Unwell(Exception):
     """The service did not answer as a healthy one does."""
 
 
-def kafka(bootstrap: str) -> str:
-    """Ask for the cluster's metadata."""
+def of(name: str, settings: Settings, media: Path) -> tuple[Callable[[], str] | None, str | None]:
+    """How to ask the service ``name``, and its address as it may be shown; ``media`` is the folder of a local object
+    store."""
+    match name:
+        case "kafka":
+            address = settings.kafka_bootstrap
+            return lambda: kafka(address, settings.kafka_client), address
+        case "cassandra":
+            return lambda: cassandra(settings.cassandra_hosts, _login(settings)), settings.cassandra_hosts
+        case "redis":
+            return lambda: redis_server(settings.redis_url), without_key(settings.redis_url)
+        case "clickhouse":
+            shown = without_key(settings.clickhouse_url)
+            tls = trusting(settings.stores_ca) if shown.startswith("https:") else None
+            return lambda: clickhouse(shown, tls), shown
+        case "object_store":
+            if settings.s3_endpoint:
+                endpoint = settings.s3_endpoint
+                return lambda: http(endpoint), endpoint
+            folder = settings.media_root or media
+            return lambda: object_store(folder), str(folder)
+        case "api":
+            url = f"http://{settings.api_host}:{settings.api_port}"
+            return lambda: http(f"{url}/healthz"), url
+    return None, None
+
+
+def kafka(bootstrap: str, client: Mapping[str, Any] | None = None) -> str:
+    """Ask for the cluster's metadata. ``client`` is what a client begins with where Kafka is not plain."""
     reached = [entry for entry in bootstrap.split(",") if _listens(*_pair(entry, 9092))]
     if not reached:
         raise Unwell(f"nothing listens on {bootstrap}")
-    client = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0}, logger=_SILENT)
+    heard: list[str] = []  # why it is not reached: the exception says only that it is not
+    own: dict[str, Any] = {
+        "bootstrap.servers": bootstrap,
+        "log_level": 0,
+        "error_cb": lambda error: heard.append(error.str()),
+    }
+    admin = AdminClient({**(client or {}), **own}, logger=_SILENT)
     try:
-        metadata = client.list_topics(timeout=SECONDS)
+        metadata = admin.list_topics(timeout=SECONDS)
     except KafkaException as error:
-        raise Unwell(str(error)) from error
+        admin.poll(0)
+        raise Unwell(next(iter(heard), str(error))) from error
     if not metadata.brokers:
         raise Unwell("no broker is registered yet")
     return f"{len(metadata.brokers)} broker(s), {len(metadata.topics)} topics"
@@ -80,22 +120,41 @@ def _redis_cluster(url: str) -> str:
     raise Unwell("; ".join(problems))
 
 
-def cassandra(hosts: str) -> str:
-    """Select a row over CQL's native protocol, version 4, from the first host that answers."""
+def cassandra(hosts: str, login: cql.Login = _NOBODY) -> str:
+    """Select a row from the first host that answers."""
     problems = []
     for host, port in (_pair(entry, 9042) for entry in hosts.split(",")):
         try:
-            with socket.create_connection((host, port), timeout=SECONDS) as connection:
-                return _select_one(connection)
-        except (OSError, Unwell) as error:
+            with cql.session(host, port, login, SECONDS) as connection:
+                cql.query(connection, "SELECT release_version FROM system.local")
+                return "answers CQL"
+        except OSError as error:
+            if isinstance(error, cql.Unadmitted) and not login.user:
+                return "answers, and asks for credentials"
             problems.append(f"{host}:{port}: {error}")
     raise Unwell("; ".join(problems))
 
 
-def clickhouse(url: str) -> str:
-    """A row from ``url``, which holds no key: /ping says nothing of the engine."""
+def new_cassandra(settings: Settings) -> str:
+    """As ``cassandra``, of a local one that has to know its user and nobody else: makes it so where it is not yet."""
+    host, port = _pair(settings.cassandra_hosts, 9042)
     try:
-        with urllib.request.urlopen(f"{url.rstrip('/')}/?query=SELECT%20version()", timeout=SECONDS) as answer:  # noqa: S310 - the address is ours
+        cql.admit(host, port, _login(settings), SECONDS)
+    except OSError as error:
+        raise Unwell(str(error)) from error
+    return cassandra(settings.cassandra_hosts, _login(settings))
+
+
+def _login(settings: Settings) -> cql.Login:
+    tls = trusting(settings.stores_ca) if settings.cassandra_tls else None
+    return cql.Login(tls, settings.cassandra_user, settings.cassandra_key)
+
+
+def clickhouse(url: str, tls: ssl.SSLContext | None = None) -> str:
+    """A row from ``url``, which holds no key: /ping says nothing of the engine."""
+    asked = f"{url.rstrip('/')}/?query=SELECT%20version()"
+    try:
+        with urllib.request.urlopen(asked, timeout=SECONDS, context=tls) as answer:  # noqa: S310 - the address is ours
             return f"ClickHouse {answer.read(64).decode(errors='replace').strip()}"
     except urllib.error.HTTPError as error:
         with error:
@@ -146,37 +205,3 @@ def _listens(host: str, port: int) -> bool:
             return True
     except OSError:
         return False
-
-
-STARTUP, READY, AUTHENTICATE, QUERY, RESULT = 0x01, 0x02, 0x03, 0x07, 0x08
-
-
-def _select_one(connection: socket.socket) -> str:
-    version = b"".join(struct.pack(">H", len(text)) + text for text in (b"CQL_VERSION", b"3.0.0"))
-    answer = _ask(connection, STARTUP, struct.pack(">H", 1) + version)
-    if answer == AUTHENTICATE:
-        return "answers, and asks for credentials"
-    if answer != READY:
-        raise Unwell(f"answered STARTUP with opcode {answer}")
-    statement = b"SELECT release_version FROM system.local"
-    answer = _ask(connection, QUERY, struct.pack(">i", len(statement)) + statement + struct.pack(">HB", 1, 0))
-    if answer != RESULT:
-        raise Unwell(f"answered a query with opcode {answer}")
-    return "answers CQL"
-
-
-def _ask(connection: socket.socket, opcode: int, body: bytes) -> int:
-    connection.sendall(struct.pack(">BBhBi", 4, 0, 0, opcode, len(body)) + body)
-    _, _, _, answer, length = struct.unpack(">BBhBi", _read(connection, 9))
-    _read(connection, length)
-    return int(answer)
-
-
-def _read(connection: socket.socket, length: int) -> bytes:
-    received = b""
-    while len(received) < length:
-        chunk = connection.recv(length - len(received))
-        if not chunk:
-            raise Unwell("closed the connection")
-        received += chunk
-    return received

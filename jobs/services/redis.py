@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -9,6 +10,7 @@ import sys
 from pathlib import Path
 
 from jobs.services.failures import ToolMissing
+from jobs.services.guard import USER, Guard
 from jobs.services.home import Home, file_lock, write_text
 from jobs.services.jars import cache_folder
 from jobs.services.programs import Program
@@ -40,12 +42,28 @@ def configuration(folder: Path, port: int) -> str:
     return "".join(f"{name} {value}\n" for name, value in lines.items())
 
 
-def program(home: Home, port: int) -> Program:
+def guarded_configuration(port: int, guard: Guard) -> str:
+    """What ``redis.conf`` has besides, where its own port is 0: TLS alone, and one user, whose key is not in it."""
+    digest = hashlib.sha256(guard.key.encode()).hexdigest()
+    lines = {
+        "tls-port": str(port),
+        "tls-cert-file": f'"{guard.pem}"',
+        "tls-key-file": f'"{guard.pem}"',
+        "tls-ca-cert-file": f'"{guard.ca}"',
+        "tls-auth-clients": "no",
+        "user default": "off",
+        f"user {USER}": f"on #{digest} ~* &* +@all",
+    }
+    return "".join(f"{name} {value}\n" for name, value in lines.items())
+
+
+def program(home: Home, port: int, guard: Guard | None = None) -> Program:
     """Write the configuration and say how to start Redis."""
     folder = home.data / "redis"
     folder.mkdir(parents=True, exist_ok=True)
     path = home.conf / "redis.conf"
-    write_text(path, configuration(folder, port))
+    text = configuration(folder, 0) + guarded_configuration(port, guard) if guard else configuration(folder, port)
+    write_text(path, text)
     return Program(name="redis", command=[str(binary()), str(path)])
 
 

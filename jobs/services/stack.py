@@ -6,14 +6,16 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
-from jobs.services import addresses, cassandra, clickhouse, clusters, kafka, pids, probes, redis
+from jobs.services import addresses, cassandra, clickhouse, clusters, guard, kafka, pids, probes, redis
 from jobs.services.failures import NeverHealthy, StackError
 from jobs.services.home import Home, read_json, write_json
 from jobs.services.programs import AGENTS, Program, agent_programs, api_program
 from jobs.services.supervisor import Supervisor
 from sinks.settings import Settings
+from sinks.store_security import without_key
 
 PATIENCE, EXTERNAL_PATIENCE = 120.0, 10.0
 """Seconds that a started program, and a service named by the environment, have to become healthy."""
@@ -57,18 +59,27 @@ class Stack:
         self.supervisor = Supervisor(home)
 
     def start_services(
-        self, names: Iterable[str] = addresses.SERVICES, *, free_ports: bool = False, clustered: bool = False
+        self,
+        names: Iterable[str] = addresses.SERVICES,
+        *,
+        free_ports: bool = False,
+        clustered: bool = False,
+        guarded: bool | None = None,
     ) -> None:
         """Start those of ``names`` that neither the environment names nor run yet; wait until all answer.
 
         With ``clustered``, Kafka, Cassandra and Redis are several nodes each. A home is the one or the other: raises
-        ``StackError`` for one whose data is of the other kind.
+        ``StackError`` for one whose data is of the other kind. With ``guarded`` they speak TLS and know their user;
+        None for what the home did last.
         """
         with self.home.locked():
             self.home.create()
             self.home.ensure_secrets()
             was_running = self._clear_the_ground()
             programs, ports = self._recorded()
+            is_guarded = self._is_to_be_guarded(guarded, bool(programs), clustered)
+            if not programs:  # what runs keeps the certificates that it began with
+                guard.choose(self.home, is_guarded)
             names = clusters.node_names(names, self.environment) if clustered else list(names)
             clusters.refuse_another_kind(self.home, names)
             wanted = addresses.local_services(names, self.environment)
@@ -126,15 +137,19 @@ class Stack:
             self.supervisor.start_program(name)
             self._wait([name])
 
-    def plan(self, *, free_ports: bool = False, apps: bool = True, clustered: bool = False) -> list[str]:
-        """What starting would do, a line each; changes nothing."""
+    def plan(
+        self, *, free_ports: bool = False, apps: bool = True, clustered: bool = False, guarded: bool | None = None
+    ) -> list[str]:
+        """What starting would do, a line each; changes nothing. Raises ``StackError`` for what cannot be guarded."""
         running = self.supervisor.states()
         lines = []
+        if self._is_to_be_guarded(guarded, bool(running), clustered):
+            lines.append(f"would have all services speak TLS, with certificates and keys below {self.home.root}")
         services = clusters.node_names(addresses.SERVICES, self.environment) if clustered else addresses.SERVICES
         for name in [*services, *(["api"] if apps else [])]:
             if self._is_external(name):
                 variable = addresses.ENVIRONMENT[name]
-                lines.append(f"would use {name} at {self.environment[variable]} ({variable})")
+                lines.append(f"would use {name} at {_shown(self.environment[variable])} ({variable})")
             elif name in running:
                 lines.append(f"{name} runs already")
             elif free_ports:
@@ -215,23 +230,32 @@ class Stack:
     def _write_record(self, programs: Mapping[str, Program], ports: Mapping[str, int]) -> None:
         self.home.run.mkdir(parents=True, exist_ok=True)
         listed = {name: program.to_json() for name, program in programs.items()}
-        write_json(self.home.run / "stack.json", {"programs": listed, "ports": dict(ports)}, mode=0o600)
+        record = {"programs": listed, "ports": dict(ports), "guarded": guard.is_guarded(self.home)}
+        write_json(self.home.run / "stack.json", record, mode=0o600)
+
+    def _is_to_be_guarded(self, wished: bool | None, running: bool, clustered: bool) -> bool:
+        several = clustered or self._kafka_link is not None
+        return guard.is_to_be(self.home, wished, running=running, several=several, environment=self.environment)
 
     def _prepare(self, name: str, ports: Mapping[str, int]) -> Program:
         if name != addresses.service_of(name):
             return clusters.prepare(self.home, name, ports)
+        own = guard.guard_of(self.home, name) if guard.is_guarded(self.home) else None
         if name == "kafka":
-            return kafka.program(self.home, ports["kafka"], ports["kafka_controller"], self._kafka_link)
+            return kafka.program(self.home, ports["kafka"], ports["kafka_controller"], self._kafka_link, own)
         if name == "cassandra":
-            return cassandra.program(self.home, ports["cassandra"], ports["cassandra_storage"])
+            return cassandra.program(self.home, ports["cassandra"], ports["cassandra_storage"], own)
         if name == "clickhouse":
-            return clickhouse.program(self.home, ports["clickhouse"])
-        return redis.program(self.home, ports["redis"])
+            return clickhouse.program(self.home, ports["clickhouse"], own)
+        return redis.program(self.home, ports["redis"], own)
 
     def _apply(self, programs: Mapping[str, Program], ports: Mapping[str, int]) -> None:
         own = {purpose: port for purpose, port in ports.items() if purpose in programs}
-        written = {**addresses.fields(own), **addresses.external(self.environment)}
-        write_json(self.home.addresses_file, written)
+        local = addresses.fields(own)
+        if guard.is_guarded(self.home):
+            local = guard.fields(self.home, local)
+        # A URL of Redis may have a key in it.
+        write_json(self.home.addresses_file, {**local, **addresses.external(self.environment)}, mode=0o600)
         self._write_record(programs, ports)
         if programs:
             self.supervisor.apply(programs.values())
@@ -245,26 +269,7 @@ class Stack:
     def _probe(self, name: str, settings: Settings) -> tuple[Callable[[], str] | None, str | None]:
         if name != addresses.service_of(name):
             return clusters.probe(name, self._recorded()[1])
-        match name:
-            case "kafka":
-                return lambda: probes.kafka(settings.kafka_bootstrap), settings.kafka_bootstrap
-            case "cassandra":
-                return lambda: probes.cassandra(settings.cassandra_hosts), settings.cassandra_hosts
-            case "redis":
-                return lambda: probes.redis_server(settings.redis_url), settings.redis_url
-            case "clickhouse":
-                shown = clickhouse.without_key(settings.clickhouse_url)
-                return lambda: probes.clickhouse(shown), shown
-            case "object_store":
-                if settings.s3_endpoint:
-                    endpoint = settings.s3_endpoint
-                    return lambda: probes.http(endpoint), endpoint
-                folder = settings.media_root or self.home.media
-                return lambda: probes.object_store(folder), str(folder)
-            case "api":
-                url = f"http://{settings.api_host}:{settings.api_port}"
-                return lambda: probes.http(f"{url}/healthz"), url
-        return None, None
+        return probes.of(name, settings, self.home.media)
 
     def _wait(self, names: Iterable[str]) -> None:
         settings = self._settings()
@@ -274,6 +279,8 @@ class Stack:
 
     def _wait_for(self, name: str, settings: Settings) -> None:
         probe, address = self._probe(name, settings)
+        if name == "cassandra" and guard.is_guarded(self.home):
+            probe = partial(probes.new_cassandra, settings)
         is_external = self._is_external(name)
         patience = EXTERNAL_PATIENCE if is_external else PATIENCE
         if name != addresses.service_of(name):
@@ -332,6 +339,10 @@ class Stack:
             _, ports = self._recorded()
             self._write_record({}, ports)
         return left
+
+
+def _shown(address: str) -> str:
+    return without_key(address) if "://" in address else address
 
 
 def to_json(found: Mapping[str, Health]) -> dict[str, Any]:

@@ -22,8 +22,8 @@ import pytest
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import DatabaseError
 
-from jobs.services.clickhouse import without_key
 from jobs.services.clickhouse_sql import Refused, check, insert_with_data
+from sinks.store_security import without_key
 from tests.services import SessionServices
 
 DATABASE = f"front_{uuid.uuid4().hex[:8]}"
