@@ -31,12 +31,15 @@ class MediaUrls:
         # A key of its own: a signature must never pass for a token, nor the other way round.
         self._key = blake2b(b"media addresses", key=settings.jwt_secret.encode()[:64], digest_size=32).digest()
 
-    def of(self, key: str, *, public: bool) -> str:
+    def of(self, key: str, *, public: bool, until: int | None = None) -> str:
         """The address of the object ``key``. It works for one to two of its kind's periods, and stays the same within
-        one, so that clients and caches keep what they have."""
+        one, so that clients and caches keep what they have. ``until``, in seconds since 1970, is when it ends at the
+        latest: the same for all who read it, so that caches keep it as well."""
         kind = "public" if public else "private"
         seconds = self._seconds[kind]
         expires = (int(time.time()) // seconds + 2) * seconds
+        if until is not None:
+            expires = min(expires, until)
         return f"{self._base}{key}?for={kind}&expires={expires}&signature={self._signature(key, kind, expires)}"
 
     def check(self, key: str, kind: str, expires: int, signature: str) -> Signed | None:

@@ -272,9 +272,10 @@ class Presenter:
             saved_by_me=counts.saved if counts else None,
         )
 
-    def picture(self, media: RenderedMedia, *, public: bool) -> models.Picture:
-        """A picture with the addresses of its renditions; ``public`` where anybody may see it."""
-        address = partial(self._media_urls.of, public=public)
+    def picture(self, media: RenderedMedia, *, public: bool, until: int | None = None) -> models.Picture:
+        """A picture with the addresses of its renditions; ``public`` where anybody may see it. The addresses end
+        at ``until``, in seconds since 1970, at the latest."""
+        address = partial(self._media_urls.of, public=public, until=until)
         return models.Picture(
             media_id=str(media.media_id),
             width=media.width,

@@ -10,6 +10,7 @@ from collections.abc import Collection, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
+from api.models import Picture
 from api.models_stories import Sticker, Story, Tray, TrayEntry, TrayStory
 from api.presenting import Presenter, moment
 from api.problems import Problem
@@ -85,7 +86,7 @@ class StoryPresenter:
                 id=str(row.story_id),
                 author=people[author_id],
                 status=row.status,
-                picture=self._presenter.picture(row.media, public=public) if row.media else None,
+                picture=self._picture(row, public),
                 stickers=[
                     Sticker(
                         **{name: getattr(one, name) for name in ("kind", "x", "y", "turn", "size")},
@@ -103,6 +104,13 @@ class StoryPresenter:
             )
             for row in rows
         ]
+
+    def _picture(self, row: StoryRow, public: bool) -> Picture | None:
+        if row.media is None:
+            return None
+        # A living story's picture is seen no longer than the story; one that a highlight keeps has no end.
+        until = None if row.expires_at is None else row.expires_at // 1000
+        return self._presenter.picture(row.media, public=public, until=until)
 
     async def _own(self, author_id: int, ids: Sequence[int]) -> tuple[Collection[int], dict[int, str]]:
         """Which of ``ids`` the viewer saw, and what they said to them."""

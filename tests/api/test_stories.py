@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from schemas.events import StoryViewed
+from sinks.object_store import rendition_key
 from tests.api.gateway import Gateway, Person
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -113,6 +114,36 @@ async def test_a_story_is_over_after_24_hours_while_the_store_still_holds_it(gat
     )
     assert 86_000 < rows[0].left <= 86_400
     assert await trayed(gateway, bob) == [(ada.id, [story_id])]
+
+
+async def test_the_address_of_its_picture_ends_with_a_story(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever read the address in the last hour has it no longer than who reads the story; in a highlight it has no end
+    but its period's."""
+    ada, eve = await gateway.person(), await gateway.person()
+    await gateway.stores.objects.put(rendition_key("cd" * 32), b"\xff\xd8\xff a story")
+    await ask(gateway, eve, "PUT", "me/privacy", json={"private": True})
+    at = int(time.time() * 1000) - DAY_MS + 1_800_000
+
+    async def address(who: Person, path: str) -> str:
+        (shown,) = (await ask(gateway, who, "GET", path)).json()["items"]
+        url: str = shown["picture"]["renditions"][0]["url"]
+        return url
+
+    ends = {}
+    for who, kind in ((ada, "public"), (eve, "private")):
+        story_id = await published(gateway, who, at=at)
+        ends[kind] = await address(who, f"users/{who.id}/stories")
+        assert f"?for={kind}&" in ends[kind]
+    made = (await ask(gateway, eve, "POST", "me/highlights", json={"name": "London"})).json()["id"]
+    await ask(gateway, eve, "PUT", f"me/highlights/{made}/stories/{story_id}")
+    kept = await address(eve, f"users/{eve.id}/highlights/{made}/stories")
+    for seconds, status in ((-1, 200), (1, 403)):
+        monkeypatch.setattr("api.media_urls.time.time", lambda shift=seconds: (at + DAY_MS) / 1000 + shift)
+        for url in ends.values():
+            answer = await gateway.client.get(url)
+            assert answer.status_code == status, (seconds, url)
+        assert (await gateway.client.get(kept)).status_code == 200
+    assert answer.json()["type"] == "urn:shutterlog:problem:address-expired"
 
 
 async def test_unseen_comes_first_then_who_is_close_then_the_newest(gateway: Gateway) -> None:
