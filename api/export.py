@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
@@ -14,6 +14,7 @@ from sinks.accounts import AccountRow
 from sinks.object_store import NoSuchObject, original_key
 from sinks.own_rows import OWN, OwnRows
 from sinks.sealing import opened
+from streams.story_views import REACTED
 
 _AT_ONCE = 100
 _IDS = ("_id", "_ids", "mentions", "tagged", "media", "target", "post")
@@ -64,6 +65,8 @@ class Archive:
                 if part == "posts":
                     rows = await self._posts(row["post_id"] for row in rows)
                 yield self._put(file, f"{part}.json", [self._readable(row) for row in rows])
+                if part == "stories_seen":
+                    yield self._put(file, "story_reactions.json", await self._reactions(rows))
             for media_id in dict.fromkeys(self._media):
                 yield await self._original(file, media_id)
             yield self._put(file, "missing.json", self._missing)
@@ -88,6 +91,21 @@ class Archive:
                 self._media += row.media_ids
                 found.append(row._asdict() | {"media": [picture.media_id for picture in row.media]})
         return found
+
+    async def _reactions(self, seen: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        """What the person says to stories: it is kept by story, and ``seen``, their ``stories_seen``, names these. What
+        its author is no longer shown is left out."""
+        reacted = {row["story_id"]: row for row in seen if row["kind"] == REACTED}
+        ids, said = list(reacted), dict[int, str]()
+        for start in range(0, len(ids), _AT_ONCE):
+            some = ids[start : start + _AT_ONCE]
+            said |= await self._stores.story_views.reactions(self._user_id, some, self._stores.clock())
+        return [
+            self._readable(
+                {"story_id": one, "author_id": reacted[one]["author_id"], "reaction": text, "at": reacted[one]["at"]}
+            )
+            for one, text in said.items()
+        ]
 
     async def _original(self, file: ZipFile, media_id: int) -> bytes:
         """The picture as it was uploaded; it is compressed already."""

@@ -11,11 +11,16 @@ from typing import Any
 
 from sinks.cassandra import Cassandra
 from sinks.view_tables import TABLES, table_name
+from streams.follows import BLOCKS, MUTES
 
 OWN: Mapping[str, tuple[str, str]] = {
     "posts": ("user_posts", "author_id"),
     "following": ("following", "follower_id"),
     "followers": ("followers", "followee_id"),
+    "follow_requests_sent": ("requested", "follower_id"),
+    "follow_requests_received": ("requests", "followee_id"),
+    "blocks": ("ties", "user_id"),
+    "mutes": ("ties", "user_id"),
     "likes": ("likes", "user_id"),
     "comments": ("comments", "user_id"),
     "posts_seen": ("seen_posts", "viewer_id"),
@@ -29,6 +34,8 @@ OWN: Mapping[str, tuple[str, str]] = {
     "notification_preferences": ("notification_preferences", "recipient_id"),
 }
 """Part of an export → the table it is in, and the column that names the person."""
+_KINDS = {"blocks": BLOCKS, "mutes": MUTES}
+"""Parts of ``OWN`` that are one kind of their table's rows. Of ``ties``, by whom one is blocked is nobody's to know."""
 
 
 class OwnRows:
@@ -45,8 +52,12 @@ class OwnRows:
         declared = TABLES[table]
         name = table_name(table, self._generations.get(declared.view, 1))
         cql = f"SELECT * FROM {name} WHERE {column} = ?"  # noqa: S608 (names of ours)
+        params = [user_id]
+        if part in _KINDS:
+            cql += " AND kind = ?"
+            params.append(_KINDS[part])
         if declared.key[0] != column:
             cql += " ALLOW FILTERING"
-        async for page in self._cassandra.pages(cql, (user_id,)):
+        async for page in self._cassandra.pages(cql, params):
             for row in page:
                 yield row._asdict()

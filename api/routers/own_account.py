@@ -152,7 +152,8 @@ async def erase(body: PasswordProof, me: Writer, stores: Opened, log: Said) -> E
     },
 )
 async def export(me: Reader, stores: Opened) -> StreamingResponse:
-    """All that is held of you, as a zip: profile, posts and originals, follows, likes, comments, saves, notices."""
+    """All that is held of you, as a zip: profile, posts and originals, follows and requests, blocks, mutes, likes,
+    comments, saves, stories and reactions to them, notices. Who blocks you is not in it."""
     allowance = Allowance(stores.settings.export_burst, stores.settings.export_per_second)
     wait = await stores.throttles.take(f"exports:{me.user_id}", allowance)
     if wait:

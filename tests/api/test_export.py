@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from schemas.events import Followed, PostLiked
+from schemas.events import Blocked, Followed, FollowRequested, Muted, PostLiked
 from tests.api.gateway import Gateway, picture
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -47,6 +47,37 @@ async def test_an_archive_holds_ones_own_and_nothing_else(gateway: Gateway) -> N
     assert (parts["comments"], parts["missing"], len(parts["sessions"])) == ([], [], 1)
     assert len([name for name in held if name.startswith("originals/")]) == 1
     assert all(b"secret" not in body and other.username.encode() not in body for body in held.values())
+
+
+async def test_an_archive_holds_ties_requests_and_reactions(gateway: Gateway) -> None:
+    """And not who blocks one, which nobody is told."""
+    person, *others = [await gateway.person() for _ in range(5)]
+    story = await gateway.story(others[0])
+    await gateway.catch_up()
+    path = f"/api/v1/stories/{story}/reaction"
+    answer = await gateway.client.put(path, json={"reaction": "👏"}, headers=person.headers)
+    assert answer.status_code == 200, answer.text
+    me, sent, received, tied, blocking = (int(one.id) for one in (person, *others))
+    by: dict[str, Any] = {"event_id": int(story), "at": 7}
+    await gateway.say(
+        FollowRequested(**by, actor_id=me, follower_id=me, followee_id=sent),
+        FollowRequested(**by, actor_id=received, follower_id=received, followee_id=me),
+        Muted(**by, actor_id=me, muter_id=me, muted_id=tied),
+        *(Blocked(**by, actor_id=me, user_id=one, blocker_id=me, blocked_id=tied) for one in (me, tied)),
+        *(Blocked(**by, actor_id=blocking, user_id=one, blocker_id=blocking, blocked_id=me) for one in (me, blocking)),
+    )
+    await gateway.catch_up()
+    answer = await gateway.client.get("/api/v1/me/export", headers=person.headers)
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        held = {name: archive.read(name) for name in archive.namelist()}
+    parts = {name.removesuffix(".json"): json.loads(body) for name, body in held.items()}
+    for part in ("blocks", "mutes"):
+        assert [(one["other_id"], one["since"]) for one in parts[part]] == [(str(tied), 7)], part
+    assert [one["followee_id"] for one in parts["follow_requests_sent"]] == [str(sent)]
+    assert [one["follower_id"] for one in parts["follow_requests_received"]] == [str(received)]
+    (reaction,) = parts["story_reactions"]
+    assert (reaction["story_id"], reaction["author_id"], reaction["reaction"]) == (story, others[0].id, "👏")
+    assert all(str(blocking).encode() not in body for body in held.values())
 
 
 async def test_an_archive_is_made_now_and_then(gateway: Gateway) -> None:
