@@ -16,14 +16,19 @@ import pytest_asyncio
 from schemas.events import (
     AccountRegistered,
     CommentAdded,
+    CommentDeleted,
+    CommentPinned,
     Event,
     Followed,
     MediaRejected,
     PostLiked,
     PostPublished,
+    PostSaved,
     PostSeen,
+    PostShared,
     PostSubmitted,
     PostUnliked,
+    PostUnsaved,
     ProfileVisited,
     RenderedMedia,
     RenditionsReady,
@@ -35,6 +40,7 @@ from schemas.events import (
 from sinks.clickhouse import ClickHouse
 from sinks.fact_migrations import migrate, show
 from sinks.facts import FactSink
+from sinks.insights import InsightReader
 from sinks.settings import Settings
 from streams.facts import Fact
 from streams.records import Span, TopicPartition
@@ -70,11 +76,15 @@ def world() -> Iterator[tuple[datetime, Event]]:
     picture = RenderedMedia(media_id=5, width=1, height=1, blurhash="", average_color="", renditions=[])
     source = Source(topic="posts", partition=0, offset=0, n=0)
     upload: dict[str, Any] = {"media_id": 5, "owner_id": ADA}
+    other: dict[str, Any] = {"media_id": 6, "owner_id": ADA}
     file: dict[str, Any] = {"original_key": "k", "size": 1, "sha256": "s", "content_type": "image/png"}
+    early = START - DAY
+    yield early, UploadCompleted(**base(ADA, early), media_id=4, owner_id=ADA, **file)
     yield START, UploadCompleted(**base(ADA, START), **upload, **file)
-    yield START, UploadCompleted(**base(ADA, START), **upload, **file)
-    yield START, RenditionsReady(**base(ADA, START), **upload, media=picture, source=source)
-    yield START, MediaRejected(**base(ADA, START), **upload, code="c", reason="r", source=source)
+    yield START, UploadCompleted(**base(ADA, START), **other, **file)
+    for _ in range(2):  # an emitter that was ended says it again
+        yield START, RenditionsReady(**base(ADA, START), **upload, media=picture, source=source)
+    yield START, MediaRejected(**base(ADA, START), **other, code="c", reason="r", source=source)
     for post, took in ((DUSK, 100), (DAWN, 300)):
         said: dict[str, Any] = {"post_id": post, "author_id": ADA}
         yield START, PostSubmitted(**base(ADA, START), **said, media_ids=[5], caption=b"c")
@@ -106,10 +116,21 @@ def world() -> Iterator[tuple[datetime, Event]]:
     yield later, PostUnliked(**base(CY, later), post_id=DUSK, author_id=ADA)
     for number, spam in enumerate((0, 3)):
         yield later, CommentAdded(**base(CY, later), comment_id=50 + number, **dusk, text=b"t", spam=spam)
+    yield START, PostShared(**base(BOB, START), **dusk)
+    yield later, PostSaved(**base(BOB, later), **dusk)
+    yield later, PostSaved(**base(CY, later), **dusk)
+    yield later, PostUnsaved(**base(CY, later), post_id=DUSK, author_id=ADA)
+    # Ada pins one of Cy's comments, and deletes the other: that is gone, whatever the log says later.
+    said = {"post_id": DUSK, "author_id": ADA}
+    yield later, CommentPinned(**base(ADA, later), comment_id=50, **said)
+    yield later, CommentDeleted(**base(ADA, later), comment_id=51, commenter_id=CY, **said)
+    yield later, CommentAdded(**base(CY, later), comment_id=51, **dusk, text=b"t", spam=3)
     yield START, ProfileVisited(**base(BOB, START), viewer_id=BOB, profile_id=ADA)
     yield START, ProfileVisited(**base(CY, START), viewer_id=CY, profile_id=ADA)
     for who in (BOB, CY):
         yield later, Followed(**base(who, later), follower_id=who, followee_id=ADA)
+    for at in (later, START + DAY):  # Bob follows already
+        yield at, Followed(**base(BOB, at), follower_id=BOB, followee_id=ADA)
     yield START + DAY, Unfollowed(**base(CY, START + DAY), follower_id=CY, followee_id=ADA)
     for who, completed in ((BOB, True), (CY, False)):
         yield later, StoryViewed(**base(who, later), story_id=70, author_id=ADA, completed=completed)
@@ -136,9 +157,10 @@ async def clickhouse(clickhouse_url: str) -> AsyncIterator[ClickHouse]:
 
 DAY_0 = date(2026, 3, 2)
 EXPECTED: Mapping[str, list[tuple[Any, ...]]] = {
-    "1": [(DUSK, ADA, 2, 3, 1.5)],
-    "2": [(ADA, 3, 1, 0.3333)],
-    "3": [(10, 2, 2, 0, 0)],
+    # Bob's like, save and share, and the one comment that stands.
+    "1": [(DUSK, ADA, 2, 4, 2.0), (DAWN, ADA, 1, 0, 0.0)],
+    "2": [(ADA, 3, 4, 1.3333)],
+    "3": [(9, 4, 0, 0, 0, 1, 0.25), (10, 0, 1, 1, 1, 0, None)],
     "4": [(70, ADA, 2, 1, 0.5)],
     "5": [(DAY_0, 2, 0, 2), (DAY_0 + DAY, 0, 1, 1)],
     "6": [(DUSK, 2, 3, 2000.0, 0.3333), (DAWN, 1, 1, 5000.0, 1.0)],
@@ -150,11 +172,11 @@ EXPECTED: Mapping[str, list[tuple[Any, ...]]] = {
     "12": [(0, 0, 1)],
     "13": [(ADA, 2, 2)],
     "14": [("London", 2, 1, 2)],
-    "15": [(DAY_0, 2, 1, 0.5)],
-    # Cy took a like back, and said two things; of one person there is no error.
+    "15": [(DAY_0, 3, 2, 0.6667)],
+    # Of Cy one comment stands; of one person there is no error.
     "16": [
-        ("latest", 1, 1, 1.0, 1000.0, 0.0, 2.0, None, 1.0, []),
-        ("ranked", 1, 3, 3.0, 3333.0, 0.6667, 1.0, None, 0.3333, ["m-1"]),
+        ("latest", 1, 1, 1.0, 1000.0, 0.0, 1.0, None, 1.0, []),
+        ("ranked", 1, 3, 3.0, 3333.0, 0.6667, 3.0, None, 0.3333, ["m-1"]),
     ],
 }
 
@@ -164,6 +186,26 @@ async def test_each_query_says_what_the_world_is(clickhouse: ClickHouse, number:
     text = QUERIES[number]
     named = {name: value for name, value in GIVEN.items() if f"{{{name}:" in text}
     assert await clickhouse.query(text, named) == EXPECTED[number]
+
+
+async def test_engagement_and_growth_are_those_of_insights(clickhouse: ClickHouse, clickhouse_url: str) -> None:
+    """Analysts and the people whom it is about are told the same."""
+    settings = Settings(clickhouse_url=clickhouse_url, clickhouse_database=clickhouse.database)
+    reader = InsightReader(settings, lambda: 1)
+    begin, end = (int(at.timestamp() * 1000) for at in (START, START + 40 * DAY))
+    midnight = int(START.replace(hour=0).timestamp() * 1000)
+    total, posts = await reader.posts(ADA, begin, end)
+    engaged = {post: of.likes + of.comments + of.saves + of.shares for post, of in posts.items()}
+    named = {name: GIVEN[name] for name in ("since", "until")}
+    assert {row[0]: row[3] for row in await clickhouse.query(QUERIES["1"], named)} == engaged
+    assert [row[2] for row in await clickhouse.query(QUERIES["2"], named)] == [sum(engaged.values())]
+    hours = await clickhouse.query(QUERIES["3"], named)
+    done = (total.likes, total.comments, total.saves, total.shares)
+    assert tuple(map(sum, zip(*(row[2:6] for row in hours), strict=True))) == done
+    for day, gained, lost, followers in await clickhouse.query(QUERIES["5"], {"person": ADA}):
+        since = midnight + (day - DAY_0) // timedelta(milliseconds=1)
+        assert await reader.growth(ADA, since, since + 86_400_000) == (followers, gained, lost)
+    await reader.close()
 
 
 async def test_there_are_sixteen_and_each_is_tested() -> None:
