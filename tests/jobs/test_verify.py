@@ -31,6 +31,7 @@ from schemas.events import (
     PostLiked,
     PostPublished,
     PostSaved,
+    PostSeen,
     PostShared,
     PostSubmitted,
     PostUnliked,
@@ -80,7 +81,7 @@ from streams.tagged_posts import TAGGED_POSTS
 from streams.trending import TRENDING, bucket_of_name
 from streams.user_posts import USER_POSTS
 from streams.views import View
-from tests.jobs.story_history import told
+from tests.jobs.story_history import now, told
 from tests.jobs.test_verify_fold import SOURCE, rendered
 
 AT = 1_700_000_000_000
@@ -119,6 +120,10 @@ def history() -> list[Event]:
         events.append(PostUnliked(**last, post_id=posts[2], author_id=author))
         events += discussed(posts, author)
     events += told(PEOPLE)
+    author, posts = list(POSTS_OF.items())[-1]
+    sight = {**last, "at": now(), "viewer_id": PEOPLE[0], "post_id": posts[0], "author_id": author}
+    # Lately: of what was seen long ago nothing is kept.
+    events.append(PostSeen(**sight, dwell_ms=900, surface="feed", rank=0))
     events.append(Unfollowed(**last, follower_id=PEOPLE[0], followee_id=PEOPLE[1]))
     events.append(
         UploadFailed(**last, recipient_id=PEOPLE[0], media_id=MEDIA, post_id=0, code="c", reason="r", source=SOURCE)
@@ -434,6 +439,12 @@ async def without_a_tag(scene: Scene) -> str:
     return f"tagged_posts('l:Lyme', {post}) is missing"
 
 
+async def without_a_post_that_was_seen(scene: Scene) -> str:
+    post = POSTS_OF[PEOPLE[-1]][0]
+    await scene.cassandra.execute("DELETE FROM seen_posts_1 WHERE viewer_id = ? AND post_id = ?", (PEOPLE[0], post))
+    return f"seen_posts({PEOPLE[0]}, {post}) is missing"
+
+
 async def with_a_post_that_nobody_saw(scene: Scene) -> str:
     cql = "INSERT INTO seen_posts_1 (viewer_id, post_id, expires_at) VALUES (1, 2, 9000000000000)"
     await scene.cassandra.execute(cql)
@@ -545,6 +556,7 @@ PLANTS: list[tuple[str, Callable[[Scene], Awaitable[str]]]] = [
     ("counters", with_a_post_that_names_it_no_more),
     ("tagged_posts", without_a_tag),
     ("seen_posts", with_a_post_that_nobody_saw),
+    ("seen_posts", without_a_post_that_was_seen),
     ("trending", without_one_who_turned_to_it),
     ("trending", with_a_trend_that_is_not_listed),
     ("trending", with_another_score),
