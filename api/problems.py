@@ -36,10 +36,9 @@ class Problem(HTTPException):
         detail: str,
         *,
         retry_after: float | None = None,
-        headers: Mapping[str, str] | None = None,
         **extensions: object,
     ) -> None:
-        headers = dict(headers or {})
+        headers = {}
         if retry_after is not None:
             headers["Retry-After"] = str(max(1, math.ceil(retry_after)))
         if status == HTTPStatus.UNAUTHORIZED:
