@@ -53,7 +53,10 @@ class DecodePool:
 
     async def __aenter__(self) -> Self:
         try:
-            await asyncio.gather(*(worker.start() for worker in self._workers))
+            # All are waited for, or one that fails would leave another one starting after the end.
+            starts = await asyncio.gather(*(worker.start() for worker in self._workers), return_exceptions=True)
+            for failure in filter(None, starts):
+                raise failure
         except BaseException:
             await self._end()
             raise

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import signal
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -119,6 +121,31 @@ async def test_a_program_that_does_not_start_is_no_fault_of_the_picture() -> Non
     with pytest.raises(RuntimeError, match="does not start"):
         async with DecodePool(2, 5.0, MEMORY_MIB, program="sinks.no_such_program"):
             pass
+
+
+async def test_a_worker_that_starts_late_ends_with_the_pool_that_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    start_process, started = asyncio.create_subprocess_exec, list[asyncio.subprocess.Process]()
+    calls, failed = itertools.count(), asyncio.Event()
+
+    async def one_by_one(*arguments: str, **options: Any) -> asyncio.subprocess.Process:
+        if next(calls):
+            await failed.wait()
+            for _ in range(20):  # turns of the loop, in which the failure goes up to the pool
+                await asyncio.sleep(0)
+        started.append(await start_process(*arguments, **options))
+        return started[-1]
+
+    async def end(worker: decoding._Worker) -> None:
+        await ended(worker)
+        failed.set()
+
+    ended = decoding._Worker.end
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", one_by_one)
+    monkeypatch.setattr(decoding._Worker, "end", end)
+    with pytest.raises(RuntimeError, match="does not start"):
+        async with DecodePool(2, 5.0, MEMORY_MIB, program="sinks.no_such_program"):
+            pass
+    assert [process.returncode is None for process in started] == [False, False]
 
 
 async def test_a_killed_worker_costs_a_try_only() -> None:
