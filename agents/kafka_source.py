@@ -69,6 +69,7 @@ class KafkaSource:
         self._calls: SimpleQueue[tuple[Callable[[], Any], Future[Any]]] = SimpleQueue()
         self._commits: dict[TopicPartition, int] = {}
         self._measured = 0.0
+        self._looked = time.monotonic()
         self._rewound = False
         self.commits_for_monitors = True
         """False where the sink commits by itself: one of ours, said later of an earlier batch, would undo its own."""
@@ -187,27 +188,32 @@ class KafkaSource:
             self.consumer.subscribe(
                 self._topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
             )
-            idle = 0.0
             while not self._stopping.is_set():
                 self._place()
                 self._seek_where_rewound()
                 self._make_calls()
                 self._measure()
                 messages = self.consumer.consume(self._batch_events, timeout=self._batch_wait)
-                batch = self._batch(messages)
-                idle = idle + self._batch_wait if batch is None else 0.0
-                if batch is None and idle >= self._settings.idle_call_seconds:
-                    idle = 0.0
-                    with self._lock:
-                        batch = self._positions.idle()
-                if batch is not None and batch.spans:  # an idle one has none where nothing is assigned
+                if (batch := self._batch(messages)) is not None:
                     # Here, beside the event loop: while that waits for a store, there is time for it.
                     batch.decoded  # noqa: B018
                     self._hand_over(batch)
+                self._look_at_fences()
         except BaseException as error:
             self._loop.call_soon_threadsafe(self._fail, error)
         finally:
             self.consumer.close()
+
+    def _look_at_fences(self) -> None:
+        """Now and then, an empty batch over all that is held. By the clock, and not only where nothing is read: one
+        busy partition would leave what a store lost of the quiet ones unnoticed until their next records."""
+        if time.monotonic() - self._looked < self._settings.idle_call_seconds:
+            return
+        self._looked = time.monotonic()
+        with self._lock:
+            batch = self._positions.idle()
+        if batch.spans:
+            self._hand_over(batch)
 
     def _batch(self, messages: list[Message]) -> RawBatch | None:
         records, ends = records_of(messages, self._settings, self._group)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections.abc import AsyncIterator, Callable, Collection
 
@@ -312,6 +313,33 @@ async def test_a_rewind_hands_over_again_from_there(world: FeedWorld, sink: List
         sink.fence[tp] = len(sink.applied[tp]) - 1
     await complete(world, sink)
     assert sink.behind >= 1
+
+
+async def test_a_loss_is_noticed_in_quiet_partitions_beside_a_busy_one(
+    world: FeedWorld, sink: ListSink, read: Read
+) -> None:
+    reader = read().start()
+    await world.live(200)
+    await complete(world, sink)
+    (busy, _), *_ = await world.say([world.published(world.people[0], 1000)])
+    lost = {tp: fence for tp, fence in sink.fence.items() if tp != busy and fence >= 3}
+    assert lost
+    for tp in lost:
+        del sink.applied[tp][3:]
+        sink.fence[tp] = 2
+    # In no time for an idle call is there nothing to read.
+    for number in itertools.count(1001):
+        seen = len(reader.batches)
+        await world.say([world.published(world.people[0], number)])
+
+        async def read_on(seen: int = seen) -> bool:
+            return any(batch.records for batch in reader.batches[seen:])
+
+        await until("it is read", read_on)
+        if all(sink.fence[tp] >= fence for tp, fence in lost.items()):
+            break
+        assert number < 3000, "the loss is not noticed"
+    await complete(world, sink)
 
 
 async def test_a_sink_that_is_away_is_asked_again(world: FeedWorld, sink: ListSink, read: Read) -> None:
