@@ -14,6 +14,8 @@ ISSUER = "shutterlog"
 AUDIENCE = "shutterlog-api"
 _TYPE = "access"
 SECRET_BYTES = 32
+SKEW_SECONDS = 600
+"""How far ahead the clock of the gateway may be that issued a token: others take it none the less."""
 
 
 class Person(NamedTuple):
@@ -62,8 +64,10 @@ class AccessTokens:
                 algorithms=[ALGORITHM],
                 audience=AUDIENCE,
                 issuer=ISSUER,
-                options={"require": ["exp", "iat", "iss", "aud", "sub", "sid", "type"]},
+                options={"require": ["exp", "iat", "iss", "aud", "sub", "sid", "type"], "verify_iat": False},
             )
+            if int(claims["iat"]) > time.time() + SKEW_SECONDS:
+                raise AccessTokenInvalid("it is from the future: the clock of a gateway is wrong")
             if claims["type"] != _TYPE:
                 raise AccessTokenInvalid("it is not an access token")
             role = claims.get("role", ROLES[0])
@@ -72,5 +76,5 @@ class AccessTokens:
             return Person(int(claims["sub"]), str(claims["sid"]), role)
         except jwt.ExpiredSignatureError as error:
             raise AccessTokenInvalid("it has expired") from error
-        except (jwt.InvalidTokenError, ValueError) as error:
+        except (jwt.InvalidTokenError, ValueError, TypeError) as error:
             raise AccessTokenInvalid("it is not valid") from error

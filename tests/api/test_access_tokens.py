@@ -57,11 +57,18 @@ def test_a_token_says_who_it_is() -> None:
         made(sub="ada"),
         made(exp=int(time.time()) - 1),
         made(iat=int(time.time()) + 3600),
+        made(iat="soon"),
+        made(iat=[]),
     ],
 )
 def test_anything_else_is_refused(token: str) -> None:
     with pytest.raises(AccessTokenInvalid):
         AccessTokens(SECRET, seconds=60).read(token)
+
+
+def test_a_token_of_a_gateway_that_is_minutes_ahead_is_taken() -> None:
+    now = int(time.time())
+    assert AccessTokens(SECRET, seconds=60).read(made(iat=now + 300, exp=now + 360)) == PERSON
 
 
 def test_an_expired_token_says_so() -> None:
