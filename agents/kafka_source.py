@@ -237,7 +237,7 @@ class KafkaSource:
                 if not self._rewound:
                     self._rewound = True
                     self.consumer.assign([])
-                self.consumer.poll(0)
+                self._poll(0)
         asyncio.run_coroutine_threadsafe(self._put(batch), self._loop)
 
     def _on_assign(self, consumer: Consumer, partitions: list[KafkaPartition]) -> None:
@@ -286,11 +286,18 @@ class KafkaSource:
             if self._stopping.is_set():
                 return None
             self._make_calls()
-            self.consumer.poll(_FENCES_SECONDS)
+            self._poll(_FENCES_SECONDS)
         fences = asked.result()
         if fences is None:
-            self.consumer.poll(_POLL_SECONDS)
+            self._poll(_POLL_SECONDS)
         return fences
+
+    def _poll(self, seconds: float) -> None:
+        """Let the group see this member while nothing is fetched. What is said here is said once: a member that was
+        fenced off, and that did not hear it, would stand by for ever."""
+        message = self.consumer.poll(seconds)
+        if message is not None:
+            records_of((message,), self._settings, self._group)
 
     def _on_revoke(self, consumer: Consumer, partitions: list[KafkaPartition]) -> None:
         with self._lock:

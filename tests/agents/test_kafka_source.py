@@ -400,10 +400,21 @@ async def test_a_log_that_lost_its_beginning_is_told(
     await complete(world, sink)
 
 
-async def test_a_second_reader_of_the_same_slot_ends_the_first(world: FeedWorld, sink: ListSink, read: Read) -> None:
+@pytest.mark.parametrize("full", [False, True], ids=["while it reads", "while it waits for room"])
+async def test_a_second_reader_of_the_same_slot_ends_the_first(
+    full: bool, world: FeedWorld, sink: ListSink, read: Read
+) -> None:
     """Two live workers must not share a slot; which of them is meant is clear: the later one."""
     first = read("a").start()
     await assigned(first)
+    if full:
+        first.flows.clear()
+        await world.live(300)
+
+        async def waits() -> bool:
+            return first.source._rewound
+
+        await until("it gives up fetching", waits)
     second = read("a").start()
     error = await fails(first)
     assert isinstance(error, KafkaException)
