@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from hashlib import blake2b
 
+from fastapi import Request
+
+from api.limits import count
 from api.problems import Problem
 from api.stores import Stores
 from sinks.idempotency import Claim
@@ -15,7 +18,9 @@ SHORT = 20
 _ONCE_A_DAY = Allowance(1, 1 / 86_400)
 
 
-async def check(stores: Stores, user_id: int, post_id: int, text: str, claim: Claim, *, keyed: bool) -> None:
+async def check(
+    request: Request, stores: Stores, user_id: int, post_id: int, text: str, claim: Claim, *, keyed: bool
+) -> None:
     """Raise ``Problem`` 422 for a flood of links, 429 for the same again or too many. A retry of what was let through
     is let through; ``keyed`` says that there may be one."""
     if is_flood(text):
@@ -25,7 +30,7 @@ async def check(stores: Stores, user_id: int, post_id: int, text: str, claim: Cl
     if not claim.first and await stores.throttles.take(passed, _ONCE_A_DAY):
         return
     try:
-        await _check_said(stores, user_id, post_id, text)
+        await _check_said(request, stores, user_id, post_id, text)
     except Problem:
         if not claim.first:
             await stores.throttles.forgive(passed)
@@ -34,10 +39,10 @@ async def check(stores: Stores, user_id: int, post_id: int, text: str, claim: Cl
         await stores.throttles.take(passed, _ONCE_A_DAY)
 
 
-async def _check_said(stores: Stores, user_id: int, post_id: int, text: str) -> None:
+async def _check_said(request: Request, stores: Stores, user_id: int, post_id: int, text: str) -> None:
     settings = stores.settings
     allowance = Allowance(settings.comment_burst, settings.comment_per_second)
-    wait = await stores.throttles.take(f"comments:{user_id}", allowance)
+    wait = await count(request, stores, "comments", f"comments:{user_id}", allowance)
     if wait:
         detail = f"You comment faster than is allowed: {settings.comment_burst} a minute. Wait a moment."
         raise Problem(429, "too-many-comments", detail, retry_after=wait)

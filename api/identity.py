@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from typing import Annotated
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from api.access_tokens import AccessTokenInvalid, Person
+from api.limits import address_of, check_address, count, tell_limit
 from api.problems import Problem
 from api.stores import Opened, Stores
-from sinks.throttles import Allowance, Spent
+from sinks.throttles import Allowance
 from streams.accounts import ROLES
 
 _bearer = HTTPBearer(auto_error=False, description="The `access_token` of POST /api/v1/sessions.")
-
-
-def tell_limit(request: Request, route_class: str, allowance: Allowance, spent: Spent) -> None:
-    """Have whatever answers ``request`` say of the limit that it counted against, in the fields that clients know: how
-    many in a row, how many are left, and in how many seconds all of them will be again."""
-    window = math.ceil(allowance.burst / allowance.per_second)
-    reset = math.ceil((allowance.burst - spent.left) / allowance.per_second)
-    request.state.limit = (
-        (b"ratelimit-policy", b'"%b";q=%d;w=%d' % (route_class.encode(), allowance.burst, window)),
-        (b"ratelimit-limit", b"%d" % allowance.burst),
-        (b"ratelimit-remaining", b"%d" % spent.left),
-        (b"ratelimit-reset", b"%d" % reset),
-    )
 
 
 def _count_read(request: Request, stores: Stores, who: str, whose: str) -> None:
@@ -81,11 +68,12 @@ async def _writer(request: Request, reader: Reader, stores: Opened) -> Person:
     allowance = Allowance(settings.write_burst, settings.write_per_second)
     # Without Redis this gateway counts alone: a limit that failed open would be none just when it is needed, and one
     # that refused would make Redis a part of every write.
-    spent = await stores.throttles.spend(f"writes:{reader.user_id}", allowance)
-    tell_limit(request, "writes", allowance, spent)
-    if spent.wait:
+    wait = await count(request, stores, "writes", f"writes:{reader.user_id}", allowance)
+    if wait:
         detail = "You write faster than is allowed. Wait a moment."
-        raise Problem(429, "too-many-writes", detail, retry_after=spent.wait)
+        raise Problem(429, "too-many-writes", detail, retry_after=wait)
+    # Second, so that one person who is refused takes nothing from the others behind the same address.
+    await check_address(request, stores)
     return reader
 
 
@@ -101,11 +89,6 @@ async def _moderator(writer: Writer) -> Person:
 
 Moderator = Annotated[Person, Depends(_moderator)]
 """A moderator or an operator, by the role that their token carries."""
-
-
-def address_of(request: Request) -> str:
-    """The client's address, as far as it is known."""
-    return request.client.host if request.client else "unknown"
 
 
 VISITOR, READER, WRITER, MODERATOR = _visitor, _reader, _writer, _moderator

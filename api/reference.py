@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Iterable, Iterator
 from http import HTTPStatus
@@ -41,10 +42,13 @@ at `/docs`. Do not edit it by hand.
 - **Retries**: a write that makes something takes an `Idempotency-Key`, 1 to 255 printable ASCII characters of your
   making. Within 72 hours the same request with the same key gives the same answer and is not done twice; another
   request with it is a 422. All other writes can be repeated as they are: twice is once.
-- **Limits**: {write} writes in a row for each person, {per_second:g} a second afterwards; {read} reads in a row for
-  each person, or without a token for each address. Every answer to what was counted, errors too, says it in
-  `RateLimit-Policy`, `RateLimit-Limit`, `RateLimit-Remaining` and `RateLimit-Reset`; a 429 and a 503 have
-  `Retry-After`, in seconds. A JSON body has at most 64 KiB.
+- **Limits**: {write} writes in a row for each person, {per_second:g} a second afterwards, and {address} for each
+  address, {address_per_second:g} a second; {upload} uploads, {upload_per_second:g} a second; {read} reads in a row for
+  each person, or without a token for each address. Logins, refreshes, registrations, comments, mails and others have
+  their own. Every answer to what was counted, errors too, names each limit and what is left of it:
+  `RateLimit-Policy: "writes";q={write};w={window}` is {write} in {window} s, `RateLimit: "writes";r=41;t=26` that 41
+  are left, and all are there again in 26 s. `RateLimit-Limit`, `RateLimit-Remaining` and `RateLimit-Reset` say the same
+  of the nearest. A 429 and a 503 have `Retry-After`, in seconds. A JSON body has at most 64 KiB.
 - **Problems** are RFC 9457 `{problem}`. `type` ends with the kind, which is stable; `detail` says what to do;
   `trace_id`, also in the header `Trace-Id` of every answer, is what to report. What one may not know of is a 404, as if
   it were not there.
@@ -85,6 +89,11 @@ def _head(settings: Settings, document: Document) -> str:
         wait=settings.consistency_wait_seconds,
         write=settings.write_burst,
         per_second=settings.write_per_second,
+        window=math.ceil(settings.write_burst / settings.write_per_second),
+        address=settings.address_write_burst,
+        address_per_second=settings.address_write_per_second,
+        upload=settings.upload_burst,
+        upload_per_second=settings.upload_per_second,
         read=settings.read_burst,
         problem=MEDIA_TYPE,
         example=_json(document["components"]["schemas"]["ProblemDetails"]["example"]),

@@ -30,6 +30,8 @@ ENVIRONMENT: Mapping[str, str] = {
     # A dozen people write as much as many would, and for as long as a run lasts.
     "COMMENT_BURST": "1000000",
     "WRITE_BURST": "1000000",
+    "ADDRESS_WRITE_BURST": "1000000",
+    "UPLOAD_BURST": "1000000",
     "REGISTRATION_BURST": "1000000",
     "ACCESS_TOKEN_SECONDS": "86400",
     "FACTS_BATCH_SECONDS": "0.5",

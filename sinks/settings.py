@@ -165,6 +165,18 @@ class Settings(BaseSettings):
     login_burst: int = 10
     """Failed logins in a row, per username and address, before they have to wait."""
     login_per_second: float = 1 / 30
+    login_address_burst: int = 100
+    """Failed logins in a row from one address, under whatever names, by people who have not been there before."""
+    login_address_per_second: float = 1 / 6
+    login_name_burst: int = 30
+    """Failed logins in a row under one name, from whatever addresses, but for those where its owner has been before."""
+    login_name_per_second: float = 1 / 60
+    refresh_burst: int = 20
+    """Refreshes in a row of one session."""
+    refresh_per_second: float = 1 / 30
+    address_refresh_burst: int = 600
+    """Refreshes in a row from one address."""
+    address_refresh_per_second: float = 20.0
     registration_burst: int = 500
     """Registrations in a row from one address before they have to wait."""
     registration_per_second: float = 1.0
@@ -179,6 +191,12 @@ class Settings(BaseSettings):
     write_burst: int = 300
     """Writes in a row by one person before they have to wait."""
     write_per_second: float = 10.0
+    address_write_burst: int = 6000
+    """Writes in a row from one address, by however many people: of twenty who write as fast as they may."""
+    address_write_per_second: float = 200.0
+    upload_burst: int = 100
+    """Uploads in a row by one person, each of which counts as a write too."""
+    upload_per_second: float = 1.0
     read_burst: int = 1200
     """Reads in a row by one person, or from one address without a token, before they have to wait, at each gateway."""
     read_per_second: float = 100.0

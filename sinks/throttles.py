@@ -60,6 +60,31 @@ class Throttles:
         """The same in this process alone: for what happens so often that a round trip for each would be felt."""
         return self._own.spend(bucket, allowance)
 
+    async def give_back(self, bucket: str, allowance: Allowance) -> None:
+        """Put one token back that was taken."""
+        self._own.give_back(bucket, allowance)
+        try:
+            async with self._circuit.reaching():
+                await self._take(keys=[self._key(bucket)], args=[allowance.burst, allowance.per_second, -1])
+        except StoreAway:
+            return  # as with ``forgive``
+
+    async def remember(self, mark: str, seconds: int) -> None:
+        """Let ``mark`` be known for ``seconds``; while Redis is away, not."""
+        try:
+            async with self._circuit.reaching():
+                await self._redis.set(self._known(mark), b"", ex=seconds)
+        except StoreAway:
+            return
+
+    async def remembers(self, mark: str) -> bool:
+        """Whether ``mark`` is known; while Redis is away, nothing is."""
+        try:
+            async with self._circuit.reaching():
+                return bool(await self._redis.exists(self._known(mark)))
+        except StoreAway:
+            return False
+
     async def forgive(self, bucket: str) -> None:
         """Fill the bucket again."""
         self._own.forgive(bucket)
@@ -71,6 +96,9 @@ class Throttles:
 
     def _key(self, bucket: str) -> str:
         return f"{self._prefix}throttle:{bucket}"
+
+    def _known(self, mark: str) -> str:
+        return f"{self._prefix}known:{mark}"
 
 
 class OwnBuckets:
@@ -103,3 +131,9 @@ class OwnBuckets:
     def forgive(self, bucket: str) -> None:
         """Fill the bucket again."""
         self._held.pop(bucket, None)
+
+    def give_back(self, bucket: str, allowance: Allowance) -> None:
+        """Put one token back that was taken; a bucket that nothing was taken of stays full."""
+        if bucket in self._held:
+            tokens, at = self._held[bucket]
+            self._held[bucket] = (min(float(allowance.burst), tokens + 1), at)

@@ -12,8 +12,10 @@ from fastapi.responses import RedirectResponse
 from api.access_tokens import Person
 from api.bodies import Registration
 from api.consistency import Fresh, Freshness, reach_own_profile
-from api.identity import Moderator, Reader, Visitor, address_of
+from api.identity import Moderator, Reader, Visitor
+from api.limits import address_of, count
 from api.log import Log, Said
+from api.logins import been_here
 from api.models import Account, Profile
 from api.models_accounts import Badge
 from api.presenting import Presenter
@@ -44,7 +46,7 @@ async def register(
     """Open an account. Log in with POST /api/v1/sessions afterwards."""
     settings = stores.settings
     allowance = Allowance(settings.registration_burst, settings.registration_per_second)
-    wait = await stores.throttles.take(f"registrations:{address_of(request)}", allowance)
+    wait = await count(request, stores, "registrations", f"registrations:{address_of(request)}", allowance)
     if wait:
         detail = "Too many accounts were registered from your address. Wait a moment."
         raise Problem(429, "too-many-registrations", detail, retry_after=wait)
@@ -64,6 +66,7 @@ async def register(
         )
         await stores.credentials.set_profile_token(claim.id, token)
         await stores.usernames.confirm(body.username, claim.id)
+        await been_here(request, stores, claim.id)
     response.headers["Location"] = f"/api/v1/users/{claim.id}"
     return Account(
         id=str(claim.id),

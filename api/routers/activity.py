@@ -12,7 +12,8 @@ from fastapi import APIRouter, Depends, Request
 from api.access_tokens import Person
 from api.bodies_activity import SeenPost, Sights, number_of
 from api.consistency import Fresh
-from api.identity import Reader, tell_limit
+from api.identity import Reader
+from api.limits import check_address, count
 from api.log import Said, now_ms
 from api.problems import Problem, problems
 from api.routes import about
@@ -28,11 +29,11 @@ router = APIRouter(prefix="/api/v1", tags=["activity"])
 
 async def _reporter(request: Request, reader: Reader, stores: Opened) -> Person:
     allowance = Allowance(stores.settings.activity_burst, stores.settings.activity_per_second)
-    spent = await stores.throttles.spend(f"activity:{reader.user_id}", allowance)
-    tell_limit(request, "activity", allowance, spent)
-    if spent.wait:
+    wait = await count(request, stores, "activity", f"activity:{reader.user_id}", allowance)
+    if wait:
         detail = "You report what you see faster than is allowed. Collect it, and send up to 100 at once."
-        raise Problem(429, "too-much-activity", detail, retry_after=spent.wait)
+        raise Problem(429, "too-much-activity", detail, retry_after=wait)
+    await check_address(request, stores)
     return reader
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 
 from api import commenting, naming
 from api.bodies import CommentDraft
@@ -42,7 +42,14 @@ _ANSWERS = problems(400, 401, 403, 404, 429, 503)
     "/posts/{post_id}/comments", status_code=201, responses=problems(400, 401, 403, 404, 413, 415, 422, 429, 503)
 )
 async def comment(
-    post_id: IdPath, body: CommentDraft, me: Writer, stores: Opened, fresh: Fresh, retry: Retried, log: Said
+    post_id: IdPath,
+    body: CommentDraft,
+    request: Request,
+    me: Writer,
+    stores: Opened,
+    fresh: Fresh,
+    retry: Retried,
+    log: Said,
 ) -> Comment:
     """Comment a post, or reply to one of its comments."""
     await fresh.reach(me.user_id, "posts", "comments", "follows")
@@ -53,7 +60,7 @@ async def comment(
     said = await naming.read(stores, me.user_id, body.text)
     key = await key_of(stores, me.user_id)
     claim = await retry.claim(str(me.user_id), "comments", post_id, body.parent_id or "", body.text)
-    await commenting.check(stores, me.user_id, post.post_id, body.text, claim, keyed=retry.is_keyed)
+    await commenting.check(request, stores, me.user_id, post.post_id, body.text, claim, keyed=retry.is_keyed)
     event = CommentAdded(
         **log.by(me.user_id, event_id=claim.id, at=claim.at),
         comment_id=claim.id,

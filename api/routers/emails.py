@@ -7,7 +7,9 @@ import hashlib
 from fastapi import APIRouter, Request
 
 from api.bodies import EmailChange, EmailToken, PasswordReset, ResetRequest
-from api.identity import Reader, Writer, address_of
+from api.identity import Reader, Writer
+from api.limits import address_of, count, tell_limit
+from api.logins import been_here
 from api.models_accounts import Email, MailAsked
 from api.outbox import Written
 from api.problems import Problem, problems
@@ -16,7 +18,7 @@ from api.stores import Opened, Stores
 from sinks.emails import Emails, Purpose, Sent
 from sinks.mail import Mail
 from sinks.sealing import opened, seal
-from sinks.throttles import Allowance
+from sinks.throttles import Allowance, Spent
 
 router = APIRouter(prefix="/api/v1", tags=["mail"])
 
@@ -30,11 +32,11 @@ async def get_email(me: Reader, stores: Opened) -> Email:
 
 
 @router.put("/me/email", status_code=202, responses=problems(400, 401, 403, 413, 415, 422, 429, 503))
-async def change_email(body: EmailChange, me: Writer, stores: Opened) -> MailAsked:
+async def change_email(body: EmailChange, request: Request, me: Writer, stores: Opened) -> MailAsked:
     """Ask for a mail that verifies an address. Once its token has come back, it is yours in place of the one before."""
     emails = _emails(stores)
-    await check_password(stores, me, body)
-    await _check_mails(stores, f"verifications:{me.user_id}")
+    await check_password(request, stores, me, body)
+    await _check_mails(request, stores, f"verifications:{me.user_id}")
     address, seconds = body.email, stores.settings.verification_seconds
 
     async def write() -> Mail | None:
@@ -68,9 +70,9 @@ async def verify_email(body: EmailToken, request: Request, stores: Opened) -> No
 async def ask_for_password(body: ResetRequest, request: Request, stores: Opened) -> MailAsked:
     """Ask for a mail with which to set a new password. The answer is the same whether or not the address is known."""
     emails = _emails(stores)
-    await _check_mails(stores, f"resets:{address_of(request)}", times=10)
+    await _check_mails(request, stores, f"resets:{address_of(request)}", times=10)
     lookup, address, seconds = emails.lookup(body.email), body.email, stores.settings.reset_seconds
-    await _check_mails(stores, "resets:" + hashlib.sha256(lookup).hexdigest()[:32])
+    await _check_mails(request, stores, "resets:" + hashlib.sha256(lookup).hexdigest()[:32])
 
     async def write() -> Mail | None:
         user_id = await emails.owner(lookup)
@@ -92,6 +94,8 @@ async def reset_password(body: PasswordReset, request: Request, stores: Opened) 
         raise _token_refused()  # the address has become somebody else's meanwhile
     await stores.credentials.set_password(user_id, await stores.passwords.hash(body.new_password))
     await stores.sessions.end_all(user_id)
+    # Whoever has their mail comes in from here, however many others try their name meanwhile.
+    await been_here(request, stores, user_id)
 
 
 _VERIFY = """Somebody, you we hope, gave this address for their account.
@@ -124,9 +128,10 @@ def _post(stores: Stores, write: Written) -> MailAsked:
     return MailAsked()
 
 
-async def _check_mails(stores: Stores, bucket: str, times: int = 1) -> None:
+async def _check_mails(request: Request, stores: Stores, bucket: str, times: int = 1) -> None:
     allowance = Allowance(stores.settings.mail_burst * times, stores.settings.mail_per_second * times)
-    wait = await stores.throttles.take(bucket, allowance)
+    name = "mails" if times == 1 else "address-mails"
+    wait = await count(request, stores, name, bucket, allowance)
     if wait:
         raise Problem(429, "too-many-mails", "Too many mails were asked for. Wait for the last one.", retry_after=wait)
 
@@ -135,7 +140,7 @@ async def _taken(stores: Stores, emails: Emails, purpose: Purpose, token: str, r
     """Whose token it is, and the address it was sent to; ``Problem`` 422 for one that is not good (any more)."""
     allowance = Allowance(stores.settings.login_burst, stores.settings.login_per_second)
     bucket = f"mail-tokens:{address_of(request)}"
-    wait = await stores.throttles.take(bucket, allowance)
+    wait = await count(request, stores, "mail-tokens", bucket, allowance)
     if wait:
         raise Problem(429, "too-many-tokens", "Too many wrong tokens came from your address. Wait.", retry_after=wait)
     sent = await emails.take_token(purpose, token)
@@ -144,6 +149,7 @@ async def _taken(stores: Stores, emails: Emails, purpose: Purpose, token: str, r
     if sent is None or not address:
         raise _token_refused()
     await stores.throttles.forgive(bucket)
+    tell_limit(request, "mail-tokens", allowance, Spent(0, allowance.burst))
     return sent.user_id, address
 
 

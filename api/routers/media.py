@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 
+from api.access_tokens import Person
 from api.consistency import Fresh
 from api.identity import Reader, Writer
+from api.limits import count
 from api.log import Said, now_ms
 from api.models import Media
 from api.presenting import Presenter
@@ -18,8 +20,22 @@ from api.stores import Opened
 from api.uploads import PART, Upload
 from schemas.events import UploadCompleted
 from sinks.object_store import original_key
+from sinks.throttles import Allowance
 
 router = APIRouter(prefix="/api/v1/media", tags=["media"])
+
+
+async def _uploader(request: Request, writer: Writer, stores: Opened) -> Person:
+    # Counted before the file is read: what is refused is not received.
+    allowance = Allowance(stores.settings.upload_burst, stores.settings.upload_per_second)
+    wait = await count(request, stores, "uploads", f"uploads:{writer.user_id}", allowance)
+    if wait:
+        raise Problem(429, "too-many-uploads", "You upload faster than is allowed. Wait a moment.", retry_after=wait)
+    return writer
+
+
+Uploader = Annotated[Person, Depends(_uploader)]
+"""A person who is logged in and has neither written nor uploaded too much."""
 
 _FORM: dict[str, Any] = {
     "requestBody": {
@@ -30,7 +46,7 @@ _FORM: dict[str, Any] = {
                     "type": "object",
                     "required": [PART],
                     "properties": {PART: {"type": "string", "format": "binary", "description": "The picture."}},
-                }
+                },
             }
         },
     }
@@ -39,7 +55,7 @@ _FORM: dict[str, Any] = {
 
 @router.post("", status_code=201, responses=problems(400, 401, 413, 415, 422, 429, 503), openapi_extra=_FORM)
 async def upload_media(
-    request: Request, response: Response, me: Writer, stores: Opened, retry: Retried, log: Said
+    request: Request, response: Response, me: Uploader, stores: Opened, retry: Retried, log: Said
 ) -> Media:
     """Upload a picture. Its renditions are made at once; a post can name it already."""
     upload = Upload(request, stores.settings.upload_limit_bytes)

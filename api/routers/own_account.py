@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
 
 from api.access_tokens import Person
@@ -13,6 +13,7 @@ from api.bodies import PasswordChange, PasswordProof, ProfileChange, UsernameCha
 from api.consistency import reach_own_profile
 from api.export import Archive
 from api.identity import Reader, Writer
+from api.limits import count, tell_limit
 from api.log import Said, now_ms
 from api.models import Profile
 from api.models_accounts import Erasure
@@ -25,7 +26,7 @@ from api.usernames import current_username, take_username
 from schemas.events import AccountDeactivated, AccountErased, ProfileChanged, RenderedMedia, UsernameChanged
 from sinks.accounts import AccountRow
 from sinks.sealing import opened, seal
-from sinks.throttles import Allowance
+from sinks.throttles import Allowance, Spent
 
 router = APIRouter(prefix="/api/v1/me", tags=["accounts"])
 
@@ -82,7 +83,7 @@ async def _picture(stores: Stores, body: ProfileChange, account: AccountRow) -> 
 
 
 @router.put("/username", responses=problems(400, 401, 404, 409, 413, 415, 422, 429, 503))
-async def change_username(body: UsernameChange, me: Writer, stores: Opened, log: Said) -> Profile:
+async def change_username(body: UsernameChange, request: Request, me: Writer, stores: Opened, log: Said) -> Profile:
     """Take another username. The old one leads to you, and is yours to take back, for some months."""
     await reach_own_profile(stores, me.user_id)
     previous = await current_username(stores, me.user_id)
@@ -93,7 +94,7 @@ async def change_username(body: UsernameChange, me: Writer, stores: Opened, log:
         await stores.usernames.confirm(previous, me.user_id)  # should an earlier try have been cut off before it
         return await profile_of(stores, me.user_id, me.user_id)
     allowance = Allowance(stores.settings.username_burst, stores.settings.username_per_second)
-    wait = await stores.throttles.take(f"usernames:{me.user_id}", allowance)
+    wait = await count(request, stores, "usernames", f"usernames:{me.user_id}", allowance)
     if wait:
         detail = "You changed your username too often. Keep the one you have for some time."
         raise Problem(429, "too-many-usernames", detail, retry_after=wait)
@@ -113,17 +114,17 @@ async def change_username(body: UsernameChange, me: Writer, stores: Opened, log:
 
 
 @router.put("/password", status_code=204, responses=problems(400, 401, 403, 413, 415, 422, 429, 503))
-async def change_password(body: PasswordChange, me: Writer, stores: Opened) -> None:
+async def change_password(body: PasswordChange, request: Request, me: Writer, stores: Opened) -> None:
     """Change one's password. Every other session ends."""
-    await check_password(stores, me, body)
+    await check_password(request, stores, me, body)
     await stores.credentials.set_password(me.user_id, await stores.passwords.hash(body.new_password))
     await stores.sessions.end_all(me.user_id, but=me.session_id)
 
 
 @router.post("/deactivate", status_code=204, responses=problems(400, 401, 403, 413, 415, 422, 429, 503))
-async def deactivate(body: PasswordProof, me: Writer, stores: Opened, log: Said) -> None:
+async def deactivate(body: PasswordProof, request: Request, me: Writer, stores: Opened, log: Said) -> None:
     """Go away for a time: nobody sees you, nor what you made, and every session ends. To come back, log in."""
-    await check_password(stores, me, body)
+    await check_password(request, stores, me, body)
     await stores.credentials.set_deactivated(me.user_id, True)  # first, so that the next login undoes whatever happens
     token = await log.say(AccountDeactivated(**log.by(me.user_id), user_id=me.user_id))
     await stores.credentials.set_profile_token(me.user_id, token)
@@ -131,10 +132,10 @@ async def deactivate(body: PasswordProof, me: Writer, stores: Opened, log: Said)
 
 
 @router.delete("", status_code=202, responses=problems(400, 401, 403, 413, 415, 422, 429, 503))
-async def erase(body: PasswordProof, me: Writer, stores: Opened, log: Said) -> Erasure:
+async def erase(body: PasswordProof, request: Request, me: Writer, stores: Opened, log: Said) -> Erasure:
     """Be gone for good: all that you wrote, showed and did goes, here and in every backup, and nobody can bring it
     back. Every session ends at once; the rest follows within seconds. To go away for a time, deactivate."""
-    await check_password(stores, me, body)
+    await check_password(request, stores, me, body)
     event = AccountErased(**log.by(me.user_id), user_id=me.user_id)
     await log.say(event)
     # The agent does this too; here so that nobody comes in meanwhile.
@@ -151,11 +152,11 @@ async def erase(body: PasswordProof, me: Writer, stores: Opened, log: Said) -> E
         **problems(401, 404, 429, 503),
     },
 )
-async def export(me: Reader, stores: Opened) -> StreamingResponse:
+async def export(request: Request, me: Reader, stores: Opened) -> StreamingResponse:
     """All that is held of you, as a zip: profile, posts and originals, follows and requests, blocks, mutes, likes,
     comments, saves, stories and reactions to them, notices. Who blocks you is not in it."""
     allowance = Allowance(stores.settings.export_burst, stores.settings.export_per_second)
-    wait = await stores.throttles.take(f"exports:{me.user_id}", allowance)
+    wait = await count(request, stores, "exports", f"exports:{me.user_id}", allowance)
     if wait:
         raise Problem(429, "too-many-exports", "You asked for your data just now. Wait.", retry_after=wait)
     await reach_own_profile(stores, me.user_id)
@@ -167,13 +168,15 @@ async def export(me: Reader, stores: Opened) -> StreamingResponse:
     return StreamingResponse(archive.chunks(), media_type="application/zip", headers=named)
 
 
-async def check_password(stores: Stores, me: Person, body: PasswordProof) -> None:
+async def check_password(request: Request, stores: Stores, me: Person, body: PasswordProof) -> None:
     """``Problem`` 403 unless it is theirs; failures have to wait as those of logins have."""
     settings, bucket = stores.settings, f"proofs:{me.user_id}"
-    wait = await stores.throttles.take(bucket, Allowance(settings.login_burst, settings.login_per_second))
+    allowance = Allowance(settings.login_burst, settings.login_per_second)
+    wait = await count(request, stores, "proofs", bucket, allowance)
     if wait:
         raise Problem(429, "too-many-logins", "Too many wrong passwords. Wait before you try again.", retry_after=wait)
     credential = await stores.credentials.find(me.user_id)
     if not await stores.passwords.verify(credential.password_hash if credential else None, body.password):
         raise Problem(403, "wrong-password", "The password is wrong. Correct it and try again.")
     await stores.throttles.forgive(bucket)
+    tell_limit(request, "proofs", allowance, Spent(0, allowance.burst))

@@ -9,8 +9,10 @@ from fastapi import APIRouter, Request, Response
 
 from api.access_tokens import Person
 from api.bodies import Login, Refresh
-from api.identity import Reader, address_of
+from api.identity import Reader
+from api.limits import address_of, count
 from api.log import Said, now_ms
+from api.logins import Attempt, been_here
 from api.models import Tokens
 from api.models_accounts import OpenSession, OpenSessions
 from api.problems import Problem, problems
@@ -28,19 +30,16 @@ router = APIRouter(prefix="/api/v1/sessions", tags=["sessions"])
 @router.post("", status_code=201, responses=problems(400, 401, 409, 413, 415, 422, 429, 503))
 async def log_in(body: Login, request: Request, response: Response, stores: Opened, log: Said) -> Tokens:
     """Begin a session. Who had deactivated their account is back with it."""
-    bucket = _bucket(body.username.casefold(), address_of(request))
-    settings = stores.settings
-    wait = await stores.throttles.take(bucket, Allowance(settings.login_burst, settings.login_per_second))
-    if wait:
-        detail = "Too many failed logins for this username. Wait before you try again."
-        raise Problem(429, "too-many-logins", detail, retry_after=wait)
+    attempt = Attempt(request, stores, body.username)
+    await attempt.begin()
     name = await find_named(stores, body.username)
+    await attempt.go_on(name.user_id if name else None)
     credential = await stores.credentials.find(name.user_id) if name else None
     right = await stores.passwords.verify(credential.password_hash if credential else None, body.password)
     if name is None or credential is None or not right:
         raise Problem(401, "wrong-credentials", "The username or the password is wrong. Correct it and try again.")
     await _check_registered(stores, name)
-    await stores.throttles.forgive(bucket)
+    await attempt.succeed(name.user_id)
     if stores.passwords.outdated(credential.password_hash):
         await stores.credentials.set_password(name.user_id, await stores.passwords.hash(body.password))
     if credential.deactivated:
@@ -58,9 +57,10 @@ async def _check_registered(stores: Stores, named: Named) -> None:
         raise Problem(409, "registration-unfinished", detail)
 
 
-@router.post("/refresh", responses=problems(400, 401, 413, 415, 422, 503))
-async def refresh_session(body: Refresh, response: Response, stores: Opened) -> Tokens:
+@router.post("/refresh", responses=problems(400, 401, 413, 415, 422, 429, 503))
+async def refresh_session(body: Refresh, request: Request, response: Response, stores: Opened) -> Tokens:
     """Exchange the refresh token for new tokens. Each one is good once: a second use ends the session."""
+    await _check_refreshes(request, stores, body.refresh_token)
     try:
         session = await stores.sessions.rotate(body.refresh_token, now_ms())
     except RefreshTokenReused as error:
@@ -69,7 +69,23 @@ async def refresh_session(body: Refresh, response: Response, stores: Opened) -> 
     if session is None:
         detail = "This refresh token is not good, or its session has ended. Log in again."
         raise Problem(401, "invalid-refresh-token", detail)
+    await been_here(request, stores, session.user_id)
     return await _tokens(stores, response, session)
+
+
+async def _check_refreshes(request: Request, stores: Stores, token: str) -> None:
+    settings = stores.settings
+    by_address = Allowance(settings.address_refresh_burst, settings.address_refresh_per_second)
+    bucket = f"refreshes-from:{address_of(request)}"
+    wait = await count(request, stores, "address-refreshes", bucket, by_address)
+    session_id, separator, _ = token.partition(".")
+    if separator and not wait:
+        by_session = Allowance(settings.refresh_burst, settings.refresh_per_second)
+        named = hashlib.sha256(session_id.encode()).hexdigest()[:32]
+        wait = await count(request, stores, "refreshes", f"refreshes:{named}", by_session)
+    if wait:
+        detail = "This session, or your address, asks for new tokens too often. Use those that you have, and wait."
+        raise Problem(429, "too-many-refreshes", detail, retry_after=wait)
 
 
 @router.get("", responses=problems(401, 429, 503))
@@ -109,8 +125,3 @@ async def _tokens(stores: Stores, response: Response, session: Session) -> Token
         refresh_token=session.refresh_token,
         user_id=str(session.user_id),
     )
-
-
-def _bucket(username: str, address: str) -> str:
-    # Hashed, so that a name of any length or content makes a short key, and Redis holds no addresses.
-    return "logins:" + hashlib.sha256(f"{len(username)}:{username}{address}".encode()).hexdigest()[:32]

@@ -50,6 +50,10 @@ async def gateway(
             consistency_wait_seconds=0.3,
             registration_burst=10_000,
             login_burst=3,
+            # All tests come from one address, and each is to be refused for what it did alone.
+            login_address_burst=100_000,
+            address_refresh_burst=100_000,
+            address_write_burst=1_000_000,
             write_burst=60,
             write_per_second=0.01,
         )

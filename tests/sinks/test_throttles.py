@@ -27,6 +27,31 @@ def test_a_bucket_empties_and_fills() -> None:
     assert [own.take("a", allowance) for _ in range(3)] == [0, 0, 2.0]
 
 
+async def test_a_token_that_is_put_back_is_one_and_the_bucket_no_fuller(own_redis_url: str) -> None:
+    allowance = Allowance(3, 0.001)
+    async with connect(own_redis_url) as redis, connect(NOBODY) as nobody:
+        for counting in (Throttles(redis), Throttles(nobody, circuit=Circuit())):
+            await counting.give_back("a", allowance)
+            assert [(await counting.spend("a", allowance)).left for _ in range(3)] == [2, 1, 0]
+            await counting.give_back("a", allowance)
+            assert await counting.take("a", allowance) == 0
+            assert await counting.take("a", allowance) > 900
+            for _ in range(5):
+                await counting.give_back("a", allowance)
+            assert (await counting.spend("a", allowance)).left == 2
+
+
+async def test_marks_are_remembered_for_a_time_and_not_without_redis(own_redis_url: str) -> None:
+    async with connect(own_redis_url) as redis, connect(NOBODY) as nobody:
+        counting, away = Throttles(redis, prefix="x."), Throttles(nobody, circuit=Circuit())
+        assert not await counting.remembers("a")
+        await counting.remember("a", 60)
+        assert await counting.remembers("a") and not await counting.remembers("b")
+        assert 0 < await redis.ttl("x.known:a") <= 60
+        await away.remember("a", 60)
+        assert not await away.remembers("a")
+
+
 def test_as_many_are_remembered_as_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(throttles, "_REMEMBERED", 2)
     own = OwnBuckets(lambda: 0.0)
