@@ -67,7 +67,14 @@ def from_feed_cursor(cursor: str) -> int | RankedCursor:
     return from_cursor(cursor)
 
 
-CursorText = Annotated[str | None, Query(description="`next_cursor` of the previous page.", max_length=64)]
+CursorText = Annotated[
+    str | None,
+    Query(
+        description="`next_cursor` of the previous page.",
+        max_length=64,
+        examples=[to_cursor(1_000_000_000_000_000_003)],
+    ),
+]
 
 
 async def _cursor(cursor: CursorText = None) -> int | None:

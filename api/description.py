@@ -11,7 +11,7 @@ from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute
 
 from api import identity
-from api.problems import MEDIA_TYPE, ProblemDetails, problems
+from api.problems import MEDIA_TYPE, ProblemDetails, example_of, problems
 
 Document = dict[str, Any]
 ASKS = "x-asks"
@@ -53,17 +53,35 @@ _ASKING = (
     (identity.VISITOR, "visitor"),
 )
 _TEXT = {"type": "string"}
+_NUMBER = {"type": "integer"}
 _TOKEN: Document = {
-    "Consistency-Token": {"description": "Send it with a read: it then includes this write.", "schema": _TEXT}
+    "Consistency-Token": {
+        "description": "Send it with a read: it then includes this write.",
+        "schema": _TEXT,
+        "example": "posts-3-1742",
+    }
 }
-_WAIT: Document = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
-_LIMITS: Document = {
-    "RateLimit-Policy": {"description": "The class of requests, how many in a row, per seconds.", "schema": _TEXT},
-    "RateLimit-Limit": {"description": "How many in a row.", "schema": {"type": "integer"}},
-    "RateLimit-Remaining": {"description": "How many are left now.", "schema": {"type": "integer"}},
-    "RateLimit-Reset": {"description": "In how many seconds all are there again.", "schema": {"type": "integer"}},
+_WAIT: Document = {"Retry-After": {"description": "Seconds to wait.", "schema": _NUMBER, "example": 2}}
+LIMITS: Document = {
+    "RateLimit-Policy": {
+        "description": "Each limit that the request counts against: how many in a row (q), in how many seconds (w).",
+        "schema": _TEXT,
+        "example": '"writes";q=300;w=30, "address-writes";q=6000;w=30',
+    },
+    "RateLimit": {
+        "description": "Of each of these: how many are left (r), and in how many seconds all are there again (t).",
+        "schema": _TEXT,
+        "example": '"writes";r=41;t=26, "address-writes";r=5120;t=5',
+    },
+    "RateLimit-Limit": {"description": "Of the nearest of them: how many in a row.", "schema": _NUMBER, "example": 300},
+    "RateLimit-Remaining": {"description": "How many are left now.", "schema": _NUMBER, "example": 41},
+    "RateLimit-Reset": {
+        "description": "In how many seconds all are there again.",
+        "schema": _NUMBER,
+        "example": 26,
+    },
 }
-"""Of every answer to what was counted; described where they mean most."""
+"""Of every answer to what was counted; described where it is no error, and where it is refused."""
 _PROBLEM = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}}
 
 
@@ -120,18 +138,21 @@ def _complete(operation: Document, method: str, address: str, who: str) -> None:
     answers = operation["responses"]
     if method == "get" and address.startswith("/api/"):  # nobody reads oftener than so often
         answers |= {"429": problems(429)[429]} | answers
+    counted = "429" in answers and (method != "get" or who != "anybody")
     for status, answer in answers.items():
-        answer.setdefault("headers", {}).update(_headers(method, status, operation["tags"]))
+        answer.setdefault("headers", {}).update(_headers(method, status, operation["tags"], counted))
     if "application/json" in answers.get("422", {}).get("content", {}):
         answers["422"] = {"description": "A field is missing or wrong.", "content": _PROBLEM}
 
 
-def _headers(method: str, status: str, tags: list[str]) -> Document:
-    """The headers that mean something in an answer."""
+def _headers(method: str, status: str, tags: list[str], counted: bool) -> Document:
+    """The headers that mean something in an answer, of a route whose requests are ``counted``."""
     if status in ("429", "503"):
-        return _WAIT | (_LIMITS if status == "429" else {})
-    said = method != "get" and status.startswith("2") and not {"sessions", "mail"} & set(tags)
-    return _TOKEN if said else {}
+        return _WAIT | (LIMITS if status == "429" else {})
+    if not status.startswith("2"):
+        return {}
+    said = method != "get" and not {"sessions", "mail"} & set(tags)
+    return (_TOKEN if said else {}) | (LIMITS if counted else {})
 
 
 def _whole(example: Any, schema: Document, schemas: Document) -> Any:
@@ -151,15 +172,23 @@ def _whole(example: Any, schema: Document, schemas: Document) -> Any:
 
 def _exemplify(operation: Document, schemas: Document) -> None:
     """Bodies, answers and parameters with the examples of their schemas beside them, where every tool finds them."""
-    bodies = [operation.get("requestBody", {}), *operation["responses"].values()]
-    for content in (content for body in bodies for content in body.get("content", {}).values()):
-        name = content.get("schema", {}).get("$ref", "").rpartition("/")[2]
-        if "example" in schemas.get(name, {}):
-            content["example"] = schemas[name]["example"]
+    for status, answer in [("", operation.get("requestBody", {})), *operation["responses"].items()]:
+        for kind, content in answer.get("content", {}).items():
+            name = content.get("schema", {}).get("$ref", "").rpartition("/")[2]
+            if kind == MEDIA_TYPE:
+                content["example"] = example_of(int(status))
+            elif "example" in schemas.get(name, {}):
+                content["example"] = schemas[name]["example"]
+        for header in answer.get("headers", {}).values():
+            if "enum" in header["schema"]:
+                header["example"] = header["schema"]["enum"][0]
     for parameter in operation.get("parameters", ()):
         parameter["name"] = _NAMES.get(parameter["name"], parameter["name"])
-        if examples := parameter["schema"].get("examples"):
+        schema = parameter["schema"]
+        if examples := schema.get("examples"):
             parameter["example"] = examples[0]
+        elif schema.get("default") not in (None, ""):
+            parameter["example"] = schema["default"]
 
 
 _NAMES = {"idempotency-key": "Idempotency-Key", "last-event-id": "Last-Event-ID", "if-none-match": "If-None-Match"}

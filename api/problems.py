@@ -93,6 +93,38 @@ _MEANINGS = {
 }
 
 
+_EXAMPLES = {
+    400: ("malformed-json", "The body is not valid JSON. Correct its syntax."),
+    401: ("session-ended", "The session of this access token has ended. Log in again."),
+    403: ("not-yours", "This post is somebody else's: only its author can change or delete it."),
+    404: ("not-found", "There is no such post, or it is not yours to see. Check its id."),
+    409: ("username-taken", "The username ada is taken. Choose another one."),
+    410: ("ranking-over", "This ranked feed is not kept any more. Ask for it again without a cursor."),
+    413: ("body-too-large", "The body may have 65536 bytes at most. Send less."),
+    415: ("unsupported-media-type", "This address takes JSON. Send it with the header Content-Type: application/json."),
+    422: ("invalid-request", "Correct these fields: query.limit (Input should be greater than or equal to 1)"),
+    429: ("too-many-writes", "You write faster than is allowed. Wait a moment."),
+    503: ("store-away", "A store cannot be reached now. Nothing is lost: send the same request again in a moment."),
+}
+
+
+def example_of(status: int) -> dict[str, Any]:
+    """A problem with this status, as a route might answer it."""
+    kind, detail = _EXAMPLES[status]
+    example: dict[str, Any] = {
+        "type": TYPE + kind,
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "instance": "/api/v1/posts/1000000000000000001",
+        "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736",
+    }
+    if kind == "invalid-request":
+        said = {"field": "query.limit", "detail": "Input should be greater than or equal to 1"}
+        example["errors"] = [said]
+    return example
+
+
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The ``responses`` of a route that answers these problems."""
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}}

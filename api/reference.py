@@ -16,7 +16,7 @@ from typing import Any
 from fastapi.routing import APIRoute
 
 from api.app import ROUTERS, create_app
-from api.description import ASKS, TAGS, WHO, Document
+from api.description import ASKS, LIMITS, TAGS, WHO, Document
 from api.kinds import Kind, Kinds, of_body
 from api.problems import MEDIA_TYPE
 from sinks.settings import Settings
@@ -150,14 +150,15 @@ def _body(content: Document, schemas: Document) -> Iterator[str]:
 
 def _answer(status: str, answer: Document) -> Iterator[str]:
     said = "" if answer["description"] == "Successful Response" else f" {answer['description']}"
-    headers = ", ".join(f"`{name}`" for name in answer.get("headers", {}))
+    headers = ", ".join(f"`{name}`" for name in answer.get("headers", {}) if name not in LIMITS)
     with_headers = f" Headers: {headers}." if headers else ""
     kinds = list(answer.get("content", {}))
     what = f", `{kinds[0]}`" if kinds and kinds[0] != "application/json" else ""
     yield f"\n**Answer** {status} {HTTPStatus(int(status)).phrase}{what}.{said}{with_headers}"
-    for content in answer.get("content", {}).values():
+    for kind, content in answer.get("content", {}).items():
         if "example" in content:
-            yield f"\n```json\n{_json(content['example'])}\n```"
+            is_text = kind.startswith("text/")
+            yield f"\n```text\n{content['example']}```" if is_text else f"\n```json\n{_json(content['example'])}\n```"
 
 
 def _problems(answers: Document, kinds: Iterable[Kind], has_body: bool) -> str:

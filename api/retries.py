@@ -55,6 +55,7 @@ def _retry(
         Header(
             description="A key of your making, such as a UUID: within 72 h, a retry with it is not done twice.",
             pattern=r"^[\x21-\x7e]{1,255}$",
+            examples=["8a1f0c5e-3d5b-4f0e-9a57-6d1f0a2b7c11"],
         ),
     ] = None,
 ) -> Retry:

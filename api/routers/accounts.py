@@ -34,7 +34,13 @@ NamePath = Annotated[str, Path(description="A username, or one that a person had
 _MOVED: dict[int | str, dict[str, Any]] = {
     307: {
         "description": "They go by another username now.",
-        "headers": {"Location": {"description": "Their page.", "schema": {"type": "string"}}},
+        "headers": {
+            "Location": {
+                "description": "Their page.",
+                "schema": {"type": "string"},
+                "example": "/api/v1/users/by-name/ada",
+            }
+        },
     }
 }
 

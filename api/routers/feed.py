@@ -35,7 +35,11 @@ _HEADERS = {
         "description": "The order of this page: `latest` also where `ranked` was asked for and could not be had.",
         "schema": {"type": "string", "enum": ["latest", "ranked"]},
     },
-    MODEL: {"description": "Of a ranked page: the version of the model.", "schema": {"type": "string"}},
+    MODEL: {
+        "description": "Of a ranked page: the version of the model.",
+        "schema": {"type": "string"},
+        "example": "20260102T030405-0123456789ab",
+    },
     WHY_LATEST: {
         "description": "Of a page that was to be ranked and is in latest order, why: there is no model yet "
         "(`no-model`), ranking took too long (`late`), a store is away (`store-away`), your feed is being made again "
@@ -46,11 +50,13 @@ _HEADERS = {
         "description": "While Cassandra is away: how many posts were left out of this page because nothing of them is "
         "remembered, or it may be out of date. Ask for the same page again later to see them.",
         "schema": {"type": "integer"},
+        "example": 3,
     },
     EXPOSURE: {
         "description": "Where an experiment decided which feed this is: bring it back as `exposure` of the posts that "
         "were seen on this page, with POST /api/v1/activity.",
         "schema": {"type": "string"},
+        "example": "order-1/ranked/20260102T030405-0123456789ab",
     },
 }
 _ANSWERS: dict[int | str, dict[str, Any]] = {
@@ -68,7 +74,8 @@ Order = Annotated[
         description="`latest`: newest first. `ranked`: of the newest 500 first what you will most likely save, share, "
         "comment on or like, never three posts of one author in a row while there are others; then the rest, newest "
         "first. Where ranking cannot be had the page is in latest order, and `Ranking-Fallback` says why. Left out: "
-        "latest, unless an experiment has you see another one."
+        "latest, unless an experiment has you see another one.",
+        examples=["ranked"],
     ),
 ]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Query, Response
 
@@ -15,24 +15,48 @@ from sinks.object_store import NoSuchObject, rendition_key
 router = APIRouter(tags=["files"])
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_EXAMPLE = "3f" * 32
+_HEADERS: dict[str, Any] = {
+    "ETag": {
+        "description": "Send it as `If-None-Match`, and the picture comes only if it is another.",
+        "schema": {"type": "string"},
+        "example": f'"{_EXAMPLE}"',
+    },
+    "Cache-Control": {
+        "description": "For how long the address is good, in seconds; what it names never changes.",
+        "schema": {"type": "string"},
+        "example": "private, max-age=3600, immutable",
+    },
+}
 
 
 @router.get(
     "/media/{key:path}",
     responses={
-        200: {"content": {"image/jpeg": {}}, "description": "The picture."},
-        304: {"description": "What you have is right."},
+        200: {
+            "content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}},
+            "description": "The picture.",
+            "headers": _HEADERS,
+        },
+        304: {"description": "What you have is right.", "headers": _HEADERS},
         **problems(403, 404, 422, 503),
     },
     response_class=Response,
 )
 async def get_rendition(
-    key: Annotated[str, Path(description="As a rendition's address has it.")],
+    key: Annotated[str, Path(description="As a rendition's address has it.", examples=[rendition_key(_EXAMPLE)])],
     stores: Opened,
-    kind: Annotated[str, Query(alias="for", max_length=16, description="As the address has it.")] = "",
-    expires: Annotated[int, Query(ge=0, le=2**53, description="When the address ends, in seconds since 1970.")] = 0,
-    signature: Annotated[str, Query(max_length=64, description="Of the address.")] = "",
-    if_none_match: Annotated[str | None, Header(description="The `ETag` of the picture that you have.")] = None,
+    kind: Annotated[
+        str, Query(alias="for", max_length=16, description="As the address has it.", examples=["public"])
+    ] = "",
+    expires: Annotated[
+        int,
+        Query(ge=0, le=2**53, description="When the address ends, in seconds since 1970.", examples=[1_795_680_000]),
+    ] = 0,
+    signature: Annotated[str, Query(max_length=64, description="Of the address.", examples=["a5" * 20])] = "",
+    if_none_match: Annotated[
+        str | None, Header(description="The `ETag` of the picture that you have.", examples=[f'"{_EXAMPLE}"'])
+    ] = None,
 ) -> Response:
     """One rendition. Its address, as posts have it, is signed and expires; what it names never changes."""
     # Made again from the digest alone: whatever else the address says, nothing but a rendition can be reached.

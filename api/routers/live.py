@@ -12,6 +12,7 @@ from fastapi.responses import StreamingResponse
 
 from api.access_tokens import Person
 from api.activity import sentence
+from api.examples import EVENT_ID, STREAM
 from api.identity import Reader
 from api.models import Person as Someone
 from api.problems import Problem, problems
@@ -35,7 +36,7 @@ _STREAM: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "Events `notification` (somebody did something), `withdrawal` (and undid it) and `reload` (more "
         "was missed than is kept: read the list again). Each carries an id, which is a `Consistency-Token` too.",
-        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        "content": {"text/event-stream": {"schema": {"type": "string"}, "example": STREAM}},
     }
 }
 
@@ -53,7 +54,11 @@ async def follow_live(
     stores: Opened,
     last_event_id: Annotated[
         str | None,
-        Header(description="The id of the last event you got: the stream goes on after it.", max_length=64),
+        Header(
+            description="The id of the last event you got: the stream goes on after it.",
+            max_length=64,
+            examples=[EVENT_ID],
+        ),
     ] = None,
 ) -> EventStream:
     """Your notifications as they come, as server-sent events, on as many devices as you like.

@@ -47,6 +47,7 @@ _FORM: dict[str, Any] = {
                     "required": [PART],
                     "properties": {PART: {"type": "string", "format": "binary", "description": "The picture."}},
                 },
+                "example": {PART: "the bytes of photo.jpg"},
             }
         },
     }

@@ -148,7 +148,10 @@ async def erase(body: PasswordProof, request: Request, me: Writer, stores: Opene
     "/export",
     response_class=StreamingResponse,
     responses={
-        200: {"description": "A zip of JSON files and originals.", "content": {"application/zip": {}}},
+        200: {
+            "description": "A zip of JSON files and originals.",
+            "content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}},
+        },
         **problems(401, 404, 429, 503),
     },
 )

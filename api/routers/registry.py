@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Path, Response
 
 from schemas.lock import Version, locked
 
@@ -37,6 +37,9 @@ def _number(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else None
 
 
+_SchemaId = Annotated[str, Path(description="A schema's number in the log's framing.", examples=["3"])]
+_Subject = Annotated[str, Path(description="A topic and an event of it.", examples=["graph-shutterlog.Followed"])]
+_Version = Annotated[str, Path(description="A number from 1, or `latest`.", examples=["latest"])]
 _SUBJECTS = {"type": "array", "items": {"type": "string"}}
 _VERSIONS = {"type": "array", "items": {"type": "integer"}}
 _ONE = {"subject": "graph-shutterlog.Followed", "version": 1, "id": 3, "schema": "{…}"}
@@ -47,7 +50,7 @@ _ONE = {"subject": "graph-shutterlog.Followed", "version": 1, "id": 3, "schema":
     responses=_answers({"type": "object"}, {"schema": "{…}"}),
     response_class=RegistryJSON,
 )
-async def get_schema(schema_id: str) -> RegistryJSON:
+async def get_schema(schema_id: _SchemaId) -> RegistryJSON:
     """A schema by the id in the log's framing."""
     number = _number(schema_id)
     version = None if number is None else locked().by_id.get(number)
@@ -63,7 +66,7 @@ async def list_subjects() -> RegistryJSON:
 
 
 @router.get("/subjects/{subject}/versions", responses=_answers(_VERSIONS, [1]), response_class=RegistryJSON)
-async def list_versions(subject: str) -> RegistryJSON:
+async def list_versions(subject: _Subject) -> RegistryJSON:
     """A subject's version numbers."""
     versions = locked().subjects.get(subject)
     if versions is None:
@@ -74,7 +77,7 @@ async def list_versions(subject: str) -> RegistryJSON:
 @router.get(
     "/subjects/{subject}/versions/{version}", responses=_answers({"type": "object"}, _ONE), response_class=RegistryJSON
 )
-async def get_version(subject: str, version: str) -> RegistryJSON:
+async def get_version(subject: _Subject, version: _Version) -> RegistryJSON:
     """One version of a subject, by number or as `latest`."""
     versions = locked().subjects.get(subject)
     if versions is None:

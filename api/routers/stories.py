@@ -13,7 +13,7 @@ from api.identity import Reader, Visitor, Writer
 from api.log import Said
 from api.models_stories import Reaction, Stories, Story, StoryAccepted, StorySeen, Tray, Viewer, Viewers
 from api.presenting import Presenter, moment
-from api.presenting_stories import StoryPresenter, from_tray_cursor, may_see
+from api.presenting_stories import StoryPresenter, TrayCursor, from_tray_cursor, may_see
 from api.problems import Problem, not_found, problems
 from api.retries import Retried
 from api.routes import IdPath, UserPath, check_author, check_own_media, id_of, key_of, open_person, user_id_of
@@ -28,12 +28,16 @@ from schemas.events import (
 )
 from sinks.sealing import seal
 from sinks.stories import StoryRow
+from streams.story_tray import Place
 
 router = APIRouter(prefix="/api/v1", tags=["stories"])
 _VIEWS = ("stories", "story_views", "accounts", "follows")
 _ANSWERS = problems(400, 401, 404, 422, 429, 503)
 How = Annotated[Watched, Body(default_factory=Watched)]
-From = Annotated[str | None, Query(description="`next_cursor` of the previous page.", max_length=64)]
+_FROM = TrayCursor(1_767_323_045_678, Place(False, -4, -1_767_312_000_000, 1_000_000_000_000_000_001))
+From = Annotated[
+    str | None, Query(description="`next_cursor` of the previous page.", max_length=64, examples=[_FROM.text()])
+]
 
 
 @router.post("/stories", status_code=202, responses=problems(400, 401, 403, 404, 413, 415, 422, 429, 503))

@@ -11,10 +11,17 @@ import pytest
 from fastapi.routing import APIRoute
 from jsonschema import Draft202012Validator
 
+from api.activity import sentence
 from api.app import ROUTERS, create_app
-from api.description import ASKS, TAGS
-from api.kinds import Kinds
+from api.cursors import from_cursor
+from api.description import ASKS, LIMITS, TAGS
+from api.kinds import ROOM, Kinds
+from api.models import Person
+from api.presenting_stories import from_tray_cursor
+from api.problems import MEDIA_TYPE, ProblemDetails
 from api.reference import COMMAND, FILE, reference
+from api.routers import live
+from sinks import consistency
 from sinks.settings import Settings
 
 Document = dict[str, Any]
@@ -73,6 +80,89 @@ def test_every_body_and_answer_has_an_example_that_fits_its_schema(document: Doc
             whole = content["schema"] | {"components": document["components"]}
             faults = [fault.message for fault in Draft202012Validator(whole).iter_errors(content["example"])]
             assert faults == [], name
+
+
+BINARY = {"type": "string", "format": "binary"}
+
+
+def test_every_body_answer_parameter_and_header_has_an_example(document: Document) -> None:
+    """Of whatever media type; but for files, of which there is none in JSON."""
+    missing: list[str] = []
+    for name, operation in operations(document):
+        answers = {status: answer for status, answer in operation["responses"].items() if status[0] in "23"}
+        assert any(status[0] == "2" for status in answers), name
+        for status, body in [("body", operation.get("requestBody", {})), *answers.items()]:
+            for kind, content in body.get("content", {}).items():
+                if "example" not in content and content.get("schema") != BINARY:
+                    missing.append(f"{name} {status} {kind}")
+        for parameter in operation.get("parameters", ()):
+            if "example" not in parameter or not parameter.get("description"):
+                missing.append(f"{name} {parameter['name']}")
+        headers = [one for answer in operation["responses"].values() for one in answer.get("headers", {}).items()]
+        missing += [f"{name} {header}" for header, said in headers if "example" not in said]
+    assert missing == []
+
+
+def test_examples_of_parameters_and_headers_fit_their_schemas(document: Document) -> None:
+    said = [
+        (f"{name} {one['name']}", one["schema"], one["example"])
+        for name, operation in operations(document)
+        for one in operation.get("parameters", ())
+    ]
+    said += [
+        (f"{name} {header}", one["schema"], one["example"])
+        for name, operation in operations(document)
+        for answer in operation["responses"].values()
+        for header, one in answer.get("headers", {}).items()
+    ]
+    for name, schema, example in said:
+        assert [fault.message for fault in Draft202012Validator(schema).iter_errors(example)] == [], name
+    examples = {
+        one["name"] if (name, one["name"]) != ("GET /api/v1/stories/feed", "cursor") else "tray": one["example"]
+        for name, operation in operations(document)
+        for one in operation.get("parameters", ())
+        if one["name"] in ("cursor", "Consistency-Token", "Last-Event-ID")
+    }
+    assert from_cursor(examples["cursor"]) > 0 and from_tray_cursor(examples["tray"]).at > 0
+    assert consistency.parse(examples["Consistency-Token"]) and consistency.parse(examples["Last-Event-ID"])
+
+
+def test_an_example_of_a_problem_is_one_of_that_status(document: Document) -> None:
+    source = "".join(path.read_text() for path in ROOM.rglob("*.py"))
+    for name, operation in operations(document):
+        for status, answer in operation["responses"].items():
+            example = answer.get("content", {}).get(MEDIA_TYPE, {}).get("example")
+            assert example is None or str(example["status"]) == status, name
+            assert example is None or set(example) <= set(ProblemDetails.model_fields), name
+            kind = example["type"].rpartition(":")[2] if example else ""
+            # Once among the examples, and where it is raised.
+            assert not kind or source.count(f'"{kind}"') > 1, kind
+
+
+def test_what_is_counted_says_so_in_every_answer_that_is_no_error(document: Document) -> None:
+    for name, operation in operations(document):
+        for status, answer in operation["responses"].items():
+            if status == "429" or (status[0] == "2" and "429" in operation["responses"]):
+                assert set(LIMITS) <= set(answer["headers"]), (name, status)
+            assert ("Retry-After" in answer.get("headers", {})) == (status in ("429", "503")), (name, status)
+
+
+def test_the_example_of_a_stream_is_one(document: Document) -> None:
+    """Every frame is one that the stream makes of what it says, byte for byte."""
+    answer = document["paths"]["/api/v1/live"]["get"]["responses"]["200"]
+    frames = answer["content"]["text/event-stream"]["example"].removesuffix("\n\n").split("\n\n")
+    names = []
+    for frame in frames:
+        fields = dict(line.split(": ", 1) for line in frame.split("\n") if line != ":")
+        names.append(fields.get("event"))
+        said = json.loads(fields.get("data", "{}"))
+        made = live._frame(names[-1], fields["id"], said).decode()
+        assert frame.removeprefix(":\n") + "\n\n" == made
+        assert consistency.parse(fields["id"])
+    assert set(names) == {None, "notification", "withdrawal", "reload"}
+    notice = json.loads(frames[1].partition("data: ")[2])
+    actor = Person.model_validate(notice["actor"])
+    assert notice["text"] == sentence(notice["kind"], [actor], 1)
 
 
 def test_every_problem_that_a_route_can_answer_is_documented(document: Document) -> None:
