@@ -208,7 +208,7 @@ async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
     """All parts on real stores. Raises ``StoreAway`` and ``ValueError`` for a secret that is too short."""
     access_tokens = AccessTokens(settings.jwt_secret, seconds=settings.access_token_seconds)
     vapid = Vapid(settings.vapid_private_key, settings.vapid_subject) if settings.vapid_private_key else None
-    mailer = Mailer(settings.smtp_url, settings.mail_from) if settings.smtp_url else None
+    mailer = Mailer(settings.smtp_url, settings.mail_from, settings.smtp_ca) if settings.smtp_url else None
     async with AsyncExitStack() as stack:
         cassandra = await stack.enter_async_context(await Cassandra.connect(settings))
         await stack.enter_async_context(cassandra.watching())

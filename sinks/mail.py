@@ -7,6 +7,7 @@ import smtplib
 import ssl
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
+from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
@@ -33,11 +34,13 @@ class MailUndelivered(Exception):
 class Mailer:
     """Hands messages to the mail server of an address such as ``smtp://user:password@host:587``.
 
-    ``smtp`` goes over to TLS where the server offers it, and has to before a password is sent; ``smtps`` begins so.
+    ``smtp`` goes over to TLS where the server offers it, and has to before a password is sent; ``smtps`` begins so. Its
+    certificate has to be of ``ca`` (a file of PEM; the system's CAs without one), and to name the host.
     """
 
-    def __init__(self, url: str, sender: str) -> None:
-        """Raises ``ValueError`` for an address that is none of a mail server."""
+    def __init__(self, url: str, sender: str, ca: Path | None = None) -> None:
+        """Raises ``ValueError`` for an address that is none of a mail server, and ``OSError`` for a ``ca`` that is no
+        certificate, or not there."""
         parts = urlsplit(url)
         if parts.scheme not in ("smtp", "smtps") or not parts.hostname:
             raise ValueError("SMTP_URL has to read smtp://host:port or smtps://host:port, user:password@ if needed")
@@ -45,7 +48,10 @@ class Mailer:
         self._tls = parts.scheme == "smtps"
         self._port = parts.port or (465 if self._tls else 25)
         self._user, self._password = unquote(parts.username or ""), unquote(parts.password or "")
+        if not (self._user + self._password).isascii():  # as SMTP says them
+            raise ValueError("user and password of SMTP_URL have to be ASCII")
         self._sender = sender
+        self._context = ssl.create_default_context(cafile=ca)
 
     async def send(self, mail: Mail) -> None:
         """Hand over one message, in a thread. Raises ``MailUndelivered``."""
@@ -60,24 +66,33 @@ class Mailer:
         try:
             with self._connected() as server:
                 server.send_message(message)
+        except smtplib.SMTPAuthenticationError as error:
+            # Final unless the server says otherwise: what stands in SMTP_URL is the same at the next try.
+            what = f"the mail server refuses the user or the password of SMTP_URL ({error.smtp_code})"
+            raise MailUndelivered(what, final=error.smtp_code >= 500) from None
         except smtplib.SMTPResponseException as error:
             raise MailUndelivered(f"the mail server says {error.smtp_code}", final=error.smtp_code >= 500) from None
         except smtplib.SMTPRecipientsRefused as error:
             codes = {code for code, _ in error.recipients.values()}
             raise MailUndelivered(f"the mail server says {min(codes)}", final=min(codes) >= 500) from None
+        except ssl.SSLCertVerificationError as error:
+            what = f"the mail server's certificate is refused: {error.verify_message}"
+            raise MailUndelivered(what, final=False) from None
+        except smtplib.SMTPNotSupportedError:
+            what = "the mail server offers no way to log in that SMTP_URL could be used with"
+            raise MailUndelivered(what, final=True) from None
         except (smtplib.SMTPException, OSError) as error:
             raise MailUndelivered(f"the mail server cannot be reached: {type(error).__name__}", final=False) from None
 
     def _connected(self) -> smtplib.SMTP:
-        context = ssl.create_default_context()
         if self._tls:
-            server: smtplib.SMTP = smtplib.SMTP_SSL(self._host, self._port, timeout=SECONDS, context=context)
+            server: smtplib.SMTP = smtplib.SMTP_SSL(self._host, self._port, timeout=SECONDS, context=self._context)
         else:
             server = smtplib.SMTP(self._host, self._port, timeout=SECONDS)
         try:
             server.ehlo()
             if not self._tls and server.has_extn("starttls"):
-                server.starttls(context=context)
+                server.starttls(context=self._context)
                 server.ehlo()
                 secured = True
             else:

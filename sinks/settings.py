@@ -143,6 +143,8 @@ class Settings(BaseSettings):
 
     smtp_url: str | None = Field(default=None, repr=False)
     """Mail server, ``smtp://user:password@host:587`` or ``smtps://…``; without one, no mail is sent."""
+    smtp_ca: Path | None = None
+    """File (PEM) of the CA that signed the mail server's certificate; without one the system's CAs are trusted."""
     mail_from: str = "Shutterlog <noreply@localhost>"
     email_secret: str = Field(default="", repr=False)
     """Keys the hashes by which addresses are found: another one loses them all."""

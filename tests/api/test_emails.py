@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 import pytest_asyncio
+from fastapi import FastAPI
 
 from api.app import create_app
 from api.outbox import Outbox
@@ -26,8 +27,10 @@ SECRET = "of a test, and long enough to be no guess"  # noqa: S105
 class Post:
     """The gateway with a mail server."""
 
-    def __init__(self, gateway: Gateway, client: httpx.AsyncClient, server: MailServer, outbox: Outbox) -> None:
-        self.gateway, self.client, self.server, self._outbox = gateway, client, server, outbox
+    def __init__(
+        self, gateway: Gateway, app: FastAPI, client: httpx.AsyncClient, server: MailServer, outbox: Outbox
+    ) -> None:
+        self.gateway, self.app, self.client, self.server, self._outbox = gateway, app, client, server, outbox
 
     async def ask(self, method: str, path: str, person: Person | None = None, **body: str) -> tuple[int, str]:
         """Status and kind of problem."""
@@ -66,7 +69,7 @@ async def post(gateway: Gateway) -> AsyncIterator[Post]:
         app.state.stores = dataclasses.replace(gateway.stores, emails=emails, outbox=outbox)
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with outbox.at_work(), httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
-            yield Post(gateway, client, server, outbox)
+            yield Post(gateway, app, client, server, outbox)
 
 
 async def test_an_address_is_verified_by_its_mail(post: Post) -> None:
@@ -111,6 +114,27 @@ async def test_a_lost_password(post: Post) -> None:
     assert await post.ask("GET", "/me", person) == (401, "session-ended")
     for password, status in ((PASSWORD, 401), (NEW, 201)):
         assert (await post.ask("POST", "/sessions", username=person.username, password=password))[0] == status
+
+
+async def test_who_has_their_mail_comes_in_while_others_try_their_name(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    person = await post.gateway.person()
+    address = await post.verified(person)
+    monkeypatch.setattr(post.gateway.settings, "login_name_burst", 1)
+    monkeypatch.setattr(post.gateway.settings, "login_name_per_second", 0.001)
+    transport = httpx.ASGITransport(post.app, raise_app_exceptions=False, client=("198.51.100.77", 1))
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as elsewhere:
+
+        async def log_in(password: str) -> int:
+            body = {"username": person.username, "password": password}
+            return (await elsewhere.post("/api/v1/sessions", json=body)).status_code
+
+        assert [await log_in("password1234"), await log_in(PASSWORD)] == [401, 429]
+        assert await post.ask("POST", "/password-resets", email=address) == (202, "")
+        body = {"token": await post.token(address), "new_password": NEW}
+        assert (await elsewhere.post("/api/v1/password-resets/confirm", json=body)).status_code == 204
+        assert await log_in(NEW) == 201
 
 
 async def test_who_is_unknown_hears_the_same_and_nobody_gets_a_mail(post: Post) -> None:
