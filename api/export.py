@@ -9,6 +9,8 @@ from typing import Any
 from urllib.parse import urlsplit
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
+import msgspec
+
 from api.stores import Stores
 from sinks.accounts import AccountRow
 from sinks.object_store import NoSuchObject, original_key
@@ -62,8 +64,14 @@ class Archive:
             yield self._put(file, "push_subscriptions.json", pushed)  # without what would let others push
             for part in OWN:
                 rows = [row async for row in self._own.rows(part, self._user_id)]
-                if part == "posts":
-                    rows = await self._posts(row["post_id"] for row in rows)
+                match part:
+                    case "posts":
+                        rows = await self._posts(row["post_id"] for row in rows)
+                    case "uploads":
+                        self._media += [row["media_id"] for row in rows]
+                        rows = [{name: row[name] for name in row if name != "rendered"} for row in rows]
+                    case "stories":
+                        rows = await self._stories(row["story_id"] for row in rows)
                 yield self._put(file, f"{part}.json", [self._readable(row) for row in rows])
                 if part == "stories_seen":
                     yield self._put(file, "story_reactions.json", await self._reactions(rows))
@@ -90,6 +98,19 @@ class Archive:
             for row in rows.values():
                 self._media += row.media_ids
                 found.append(row._asdict() | {"media": [picture.media_id for picture in row.media]})
+        return found
+
+    async def _stories(self, story_ids: Iterable[int]) -> list[dict[str, Any]]:
+        """Those that are known still: of a day, and those that highlights keep."""
+        kept = [row["story_id"] async for row in self._own.rows("highlight_stories", self._user_id)]
+        ids, found = list(dict.fromkeys([*story_ids, *kept])), list[dict[str, Any]]()
+        for start in range(0, len(ids), _AT_ONCE):
+            rows = await self._stores.stories.open_among(ids[start : start + _AT_ONCE], self._stores.clock())
+            for row in rows.values():
+                stickers = [self._readable(msgspec.structs.asdict(sticker)) for sticker in row.stickers]
+                media = row.media.media_id if row.media else None
+                found.append(row._asdict() | {"media": media, "stickers": stickers})
+                self._media += [row.media.media_id] if row.media else []
         return found
 
     async def _reactions(self, seen: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -126,6 +147,8 @@ class Archive:
     def _value(self, name: str, value: Any) -> Any:
         if isinstance(value, bytes):
             return opened(self._keys, self._user_id, value)
+        if isinstance(value, dict):
+            return value  # readable already
         if isinstance(value, list | tuple | set):
             return [self._value(name, one) for one in value]
         # Ids have 63 bits, and many programs read numbers as doubles.

@@ -156,8 +156,9 @@ async def erase(body: PasswordProof, request: Request, me: Writer, stores: Opene
     },
 )
 async def export(request: Request, me: Reader, stores: Opened) -> StreamingResponse:
-    """All that is held of you, as a zip: profile, posts and originals, follows and requests, blocks, mutes, likes,
-    comments, saves, stories and reactions to them, notices. Who blocks you is not in it."""
+    """All that is held of you, as a zip: profile, usernames, uploads and their originals, posts, follows and requests,
+    blocks, mutes, when you became private or public, likes, comments, saves, stories and reactions to them, notices,
+    which of them you saw, and what you want to be told of. Who blocks you is not in it."""
     allowance = Allowance(stores.settings.export_burst, stores.settings.export_per_second)
     wait = await count(request, stores, "exports", f"exports:{me.user_id}", allowance)
     if wait:

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from schemas.events import Blocked, Followed, FollowRequested, Muted, PostLiked
+from schemas.events import Blocked, Followed, FollowRequested, Muted, NotificationsSeen, PostLiked, PrivacyChanged
+from sinks.own_rows import OWN, WITH_OTHERS
 from tests.api.gateway import Gateway, picture
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -46,6 +47,7 @@ async def test_an_archive_holds_ones_own_and_nothing_else(gateway: Gateway) -> N
     assert [(one["post_id"], one["user_id"]) for one in parts["likes"]] == [(theirs, person.id)]
     assert (parts["comments"], parts["missing"], len(parts["sessions"])) == ([], [], 1)
     assert len([name for name in held if name.startswith("originals/")]) == 1
+    assert set(parts) == {*OWN, *WITH_OTHERS.values(), "missing"}
     assert all(b"secret" not in body and other.username.encode() not in body for body in held.values())
 
 
@@ -78,6 +80,47 @@ async def test_an_archive_holds_ties_requests_and_reactions(gateway: Gateway) ->
     (reaction,) = parts["story_reactions"]
     assert (reaction["story_id"], reaction["author_id"], reaction["reaction"]) == (story, others[0].id, "👏")
     assert all(str(blocking).encode() not in body for body in held.values())
+
+
+async def test_an_archive_holds_what_one_chose_and_saw_and_uploaded(gateway: Gateway) -> None:
+    """When one was private, which notices one saw, what one is told of, past names, and pictures that no post shows."""
+    person, other = await gateway.person(), await gateway.person()
+    me, client = int(person.id), gateway.client
+    alone = (await gateway.upload(person, picture("red"))).json()["media_id"]
+    sticker = {"kind": "text", "x": 1, "y": 2, "content": "What next?"}
+    story = await gateway.story(person, stickers=[sticker], music_id="waltz:1")
+    by: dict[str, Any] = {"event_id": int(story), "actor_id": me}
+    await gateway.say(
+        PrivacyChanged(**by, at=7, user_id=me, private=True),
+        PrivacyChanged(**by, at=9, user_id=me, private=False),
+        PrivacyChanged(**by | {"actor_id": int(other.id)}, at=8, user_id=int(other.id), private=True),
+        NotificationsSeen(**by, at=11, viewer_id=me, position=5),
+    )
+    body = {"kinds": {"like": {"told": False}, "comment": {"pushed": False}}}
+    answer = await client.patch("/api/v1/notifications/preferences", json=body, headers=person.headers)
+    assert answer.is_success, answer.text
+    await gateway.catch_up()
+    renamed = f"{person.username}.b"
+    answer = await client.put("/api/v1/me/username", json={"username": renamed}, headers=person.headers)
+    assert answer.status_code == 200, answer.text
+    await gateway.catch_up()
+    answer = await client.get("/api/v1/me/export", headers=person.headers)
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        held = {name: archive.read(name) for name in archive.namelist()}
+    parts = {name.removesuffix(".json"): json.loads(body) for name, body in held.items() if name.endswith(".json")}
+    changes = sorted((one["changed_at"], one["private"]) for one in parts["privacy_changes"])
+    assert changes == [(7, True), (9, False)]
+    assert [(one["position"], one["at"]) for one in parts["notifications_seen"]] == [(5, 11)]
+    (preferences,) = parts["notification_preferences"]
+    assert (preferences["silenced"], preferences["unpushed"]) == (["like"], ["comment"])
+    names = {one["username"]: one["replaced_at"] is None for one in parts["usernames"]}
+    assert names == {person.username: False, renamed: True}
+    (told,) = parts["stories"]
+    assert (told["story_id"], told["music"]) == (story, "waltz:1")
+    assert [(one["kind"], one["content"]) for one in told["stickers"]] == [("text", "What next?")]
+    assert {one["media_id"] for one in parts["uploads"]} == {alone, told["media"]}
+    assert held[f"originals/{alone}"] == picture("red") and f"originals/{told['media']}" in held
+    assert parts["missing"] == []
 
 
 async def test_an_archive_is_made_now_and_then(gateway: Gateway) -> None:
