@@ -54,6 +54,7 @@ async def gateway(
             login_address_burst=100_000,
             address_refresh_burst=100_000,
             address_write_burst=1_000_000,
+            upload_burst=10_000,
             write_burst=60,
             write_per_second=0.01,
         )
