@@ -7,7 +7,7 @@ stored, and the media agent renders it. A ``Reuse`` is a media whose renditions 
 
 from __future__ import annotations
 
-from bisect import bisect
+from bisect import bisect, bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -32,38 +32,41 @@ DEFAULT_UNTIL_MS = 1_735_689_600_000
 """2025-01-01T00:00:00Z: fixed, so that a seed alone gives the same events, and in every broker's past."""
 
 SHARES = {
-    "seen": 0.399,
-    "visit": 0.03,
-    "search": 0.01,
-    "notices": 0.01,
+    "seen": 0.7,
+    "visit": 0.012,
+    "search": 0.006,
+    "notices": 0.006,
     "preference": 0.002,
-    "like": 0.21,
-    "unlike": 0.02,
-    "comment": 0.08,
-    "uncomment": 0.01,
-    "pin": 0.004,
-    "save": 0.015,
-    "unsave": 0.006,
-    "collection": 0.005,
-    "share": 0.006,
-    "story": 0.012,
-    "story_view": 0.04,
-    "story_reaction": 0.006,
+    "like": 0.1,
+    "unlike": 0.008,
+    "comment": 0.025,
+    "uncomment": 0.004,
+    "pin": 0.003,
+    "save": 0.01,
+    "unsave": 0.004,
+    "collection": 0.004,
+    "share": 0.004,
+    "story": 0.006,
+    "story_view": 0.025,
+    "story_reaction": 0.005,
     "story_delete": 0.001,
-    "highlight": 0.004,
-    "post": 0.05,
-    "edit": 0.012,
-    "delete": 0.012,
-    "follow": 0.02,
-    "unfollow": 0.012,
-    "toggle": 0.008,
+    "highlight": 0.005,
+    "post": 0.02,
+    "edit": 0.006,
+    "delete": 0.006,
+    "follow": 0.01,
+    "unfollow": 0.006,
+    "toggle": 0.006,
     "privacy": 0.002,
     "answer": 0.003,
     "block": 0.002,
     "mute": 0.001,
     "profile": 0.008,
 }
-"""Of the events, unless the number of posts is given; the other shares then share the rest."""
+"""Of the events, what people look at among them: seven posts are seen for each like, four likes given for each comment.
+Unless the number of posts is given; the other shares then share the rest."""
+STORY_UPLOADS = 0.1
+"""Of the uploads, those that are made for a story."""
 ERASED_AT_MOST = 0.05
 """Of a world's people; the more events, the more of them go."""
 _WORDS = "dawn harbour fern alley copper winter lantern tide meadow signal orchard glass ember north rain"
@@ -96,7 +99,8 @@ def event_of(step: Event | Upload) -> Event:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a world is made of: ``until`` is its end in ms since 1970, ``whole_way`` how many posts have an upload."""
+    """What a world is made of: ``until`` is its end in ms since 1970, ``whole_way`` how many posts and stories have an
+    upload."""
 
     seed: int
     events: int
@@ -106,16 +110,18 @@ class Plan:
     until: int = DEFAULT_UNTIL_MS
 
     def counts(self) -> dict[str, int]:
-        """How many events of each kind; uploads count as events too. Raises ``ValueError`` where they do not fit."""
+        """How many events of each kind, all that a world says: uploads (``upload`` for a post, ``story_upload`` for a
+        story) and views count as well. Raises ``ValueError`` where they do not fit."""
         posts = round(self.events * SHARES["post"]) if self.posts is None else self.posts
-        uploads = min(self.whole_way, posts, max(self.events - posts, 0))
-        rest = self.events - posts - uploads
+        whole = min(self.whole_way, posts, max(self.events - posts, 0))
+        rest = self.events - posts - whole
         if rest < 0:
             raise ValueError(f"{posts} posts are more than {self.events} events")
         others = {kind: share for kind, share in SHARES.items() if kind != "post"}
         found = {kind: int(rest * share / sum(others.values())) for kind, share in others.items()}
-        found["follow"] += rest - sum(found.values())
-        return {"post": posts, "upload": uploads, **found}
+        found["seen"] += rest - sum(found.values())
+        of_stories = min(round(whole * STORY_UPLOADS), found["story"])
+        return {"post": posts, "upload": whole - of_stories, "story_upload": of_stories, **found}
 
 
 class World:
@@ -131,6 +137,8 @@ class World:
         self._salt = b"shutterlog world %d" % plan.seed
         self.people: list[int] = [self.ids.next() for _ in range(graph.people)]
         """The user id of each person of the graph."""
+        self.names = {user: f"sim{plan.seed}_{number}" for number, user in enumerate(self.people)}
+        """What each person goes by."""
         ranks = list(range(1, graph.people + 1))
         self.random.shuffle(ranks)
         self._activity = list(accumulate(rank**-0.8 for rank in ranks))
@@ -143,7 +151,7 @@ class World:
 
     def accounts(self) -> Iterator[AccountRegistered]:
         """Everybody registers, in the quarter of a day before the world's start."""
-        for number, user in enumerate(self.people):
+        for user in self.people:
             self.ids.reach(self.ids.at + 1)
             event_id, at = self.ids.next(), self.ids.at
             yield AccountRegistered(
@@ -151,7 +159,7 @@ class World:
                 at=at,
                 actor_id=user,
                 user_id=user,
-                username=self.sealed(user, event_id, "username", f"sim{self.plan.seed}_{number}"),
+                username=self.sealed(user, event_id, "username", self.names[user]),
                 name=self.sealed(user, event_id, "name", self.words(2).title()),
             )
 
@@ -177,6 +185,15 @@ class World:
     def words(self, count: int) -> str:
         """``count`` words."""
         return " ".join(self.random.choices(_WORDS.split(), k=count))
+
+    def said(self, least: int, most: int, hashtags: Sequence[str], mentions: Sequence[int]) -> str:
+        """``least`` to ``most`` words, then the tags and the people that they are about."""
+        tags, names = (f"#{tag}" for tag in hashtags), (f"@{self.names[user]}" for user in mentions)
+        return " ".join((self.words(self.random.randint(least, most)), *tags, *names))
+
+    def number_of(self, user_id: int) -> int:
+        """The number of the person with this id."""
+        return bisect_left(self.people, user_id)
 
     def someone(self) -> int:
         """The number of a person who is not erased, active people more often."""

@@ -26,7 +26,6 @@ class Accounts:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._names = {user: f"sim{world.plan.seed}_{number}" for number, user in enumerate(world.people)}
         self._renamed = 0
         self._away: set[int] = set()
         self._verified: set[int] = set()
@@ -42,10 +41,10 @@ class Accounts:
         if kind < RENAMED:
             self._renamed += 1
             # Numbered by the world: two names with one look are refused.
-            before, self._names[user] = self._names[user], f"sim{world.plan.seed}_new_{self._renamed}"
+            before, world.names[user] = world.names[user], f"sim{world.plan.seed}_new_{self._renamed}"
             return UsernameChanged(
                 **by,
-                username=world.sealed(user, by["event_id"], "username", self._names[user]),
+                username=world.sealed(user, by["event_id"], "username", world.names[user]),
                 previous=world.sealed(user, by["event_id"], "previous", before),
             )
         if kind < AWAY:

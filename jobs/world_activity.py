@@ -20,6 +20,8 @@ from streams.experiments import RANKED, Exposure, assigned, experiments_of
 from streams.notifications import KINDS
 
 _FRESH = 200
+_TRIES = 5
+"""Of finding something that is somebody else's."""
 _SURFACE_WEIGHTS = (70, 10, 15, 5)
 _PAGE = 30
 _EXPERIMENTS = experiments_of("order-1=latest:40,ranked:40")
@@ -41,8 +43,10 @@ class Activity:
             case "seen":
                 return self._seen(user, alive)
             case "visit":
-                profile = random.choice(self._world.people)
-                return None if profile == user else ProfileVisited(**self._by(user), viewer_id=user, profile_id=profile)
+                for profile in random.choices(self._world.people, k=_TRIES):
+                    if profile != user:
+                        return ProfileVisited(**self._by(user), viewer_id=user, profile_id=profile)
+                return None
             case "search":
                 by = self._by(user)
                 query = self._world.sealed(user, by["event_id"], "query", self._world.words(1))
@@ -57,11 +61,8 @@ class Activity:
 
     def _seen(self, user: int, alive: Sequence[Post]) -> Event | None:
         random = self._random
-        if not alive:
-            return None
-        newest = random.random() < 0.8
-        post = alive[-1 - random.randrange(min(_FRESH, len(alive)))] if newest else random.choice(alive)
-        if post.author == user:
+        post = next((one for one in (self._some(alive) for _ in range(_TRIES)) if one and one.author != user), None)
+        if post is None:
             return None
         (surface,) = random.choices(SURFACES, _SURFACE_WEIGHTS)
         dwell = min(int(random.lognormvariate(7.3, 1.0)), 3_600_000)
@@ -78,6 +79,13 @@ class Activity:
             **exposure,
             **about(post),
         )
+
+    def _some(self, alive: Sequence[Post]) -> Post | None:
+        random = self._random
+        if not alive:
+            return None
+        newest = random.random() < 0.8
+        return alive[-1 - random.randrange(min(_FRESH, len(alive)))] if newest else random.choice(alive)
 
     def _exposure(self, user: int, dwell: int) -> dict[str, str]:
         """By lot, as a gateway would say. Now and then ranking is late: by ``dwell``, so that what else happens in this

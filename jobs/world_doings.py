@@ -7,7 +7,7 @@ are published, and pairs follow, unfollow and follow again in short order: what 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import numpy as np
@@ -31,9 +31,10 @@ from schemas.events import (
 
 TORN_SHARE = 0.04
 """Uploads whose file is broken, so that rejections happen."""
-PLACE_SHARE, NAMED_SHARE, RETAGGED_SHARE = 0.3, 0.1, 0.3
-"""Posts that say where they were taken; that name somebody in the caption, or in the picture. Edits after which other
-tags and another place stand."""
+PLACE_SHARE, NAMED_SHARE = 0.3, 0.15
+"""Posts that say where they were taken; that name somebody in the caption, or in the picture."""
+RETAGGED_SHARE, RENAMED_SHARE = 0.3, 0.4
+"""Edits after which other tags and another place stand; after which somebody is named who was not, or no longer."""
 
 
 def doings(world: World) -> Iterator[Step]:
@@ -52,7 +53,7 @@ class Doings:
         self.likes = Likes(self.random)
         self.accounts = Accounts(world)
         self.activity = Activity(world)
-        self.engagement = Engagement(world)
+        self.engagement = Engagement(world, self.follows)
         self.privacy = Privacy(world)
         self.stories = Stories(world)
         self.later: list[tuple[int, int, Callable[[], Step]]] = []
@@ -61,10 +62,14 @@ class Doings:
     def steps(self) -> Iterator[Step]:
         plan, random = self.world.plan, self.random
         counts = plan.counts()
-        # A post with an upload is two events and one slot.
+        # A post or story with an upload is two events and one slot.
         counts["post"] -= counts["upload"]
+        counts["story"] -= counts["story_upload"]
         kinds = [kind for kind, count in counts.items() for _ in range(count)]
         random.shuffle(kinds)
+        # A world begins with a post: most of what people do needs one.
+        first = next((slot for slot, kind in enumerate(kinds) if kind in ("post", "upload")), 0)
+        kinds[:1], kinds[first : first + 1] = kinds[first : first + 1], kinds[:1]
         for slot, (kind, at) in enumerate(zip(kinds, _times(plan, len(kinds)), strict=True)):
             self.ids.reach(at)
             while self.later and self.later[0][0] <= slot:
@@ -91,8 +96,8 @@ class Doings:
                 yield self.engagement.event(kind, user, self.alive, self.dead) or self._profile()
             case "like" | "unlike":
                 yield self._like(kind)
-            case "story":
-                yield from self.stories.publish()
+            case "story" | "story_upload":
+                yield from self.stories.publish(whole_way=kind == "story_upload")
             case "story_view" | "story_reaction" | "story_delete" | "highlight":
                 yield self.stories.event(kind, self.world.people[self.world.someone()]) or self._profile()
             case "privacy" | "answer" | "block" | "mute":
@@ -132,14 +137,10 @@ class Doings:
 
     def _submission(self, post_id: int, author: int, media: list[int]) -> Callable[[], Step]:
         random = self.random
-        words = self.world.words(random.randrange(1, 12))
-        tags = tuple(dict.fromkeys(self.world.words(random.choice((0, 0, 1, 1, 2, 3))).split()))
-        place = self.world.words(1).title() if random.random() < PLACE_SHARE else ""
-        caption = " ".join((words, *(f"#{tag}" for tag in tags)))
-        mentions, tagged = (
-            random.sample(self.world.people, 1) if random.random() < NAMED_SHARE else [] for _ in range(2)
-        )
-        post = Post(post_id, author, tags, place)
+        tags, place = self._tags((0, 0, 1, 1, 2, 3)), self._where()
+        named = [self._somebody(author) if random.random() < NAMED_SHARE else () for _ in range(2)]
+        post = Post(post_id, author, tags, place, *named)
+        caption = self.world.said(1, 11, tags, post.mentions)
 
         def submit() -> PostSubmitted:
             event_id = self.ids.next()
@@ -153,12 +154,24 @@ class Doings:
                 author_id=author,
                 media_ids=media,
                 caption=sealed,
-                mentions=mentions,
-                tagged=tagged,
+                mentions=list(post.mentions),
+                tagged=list(post.tagged),
                 **about(post),
             )
 
         return submit
+
+    def _tags(self, counts: Sequence[int]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(self.world.words(self.random.choice(counts)).split()))
+
+    def _where(self) -> str:
+        return self.world.words(1).title() if self.random.random() < PLACE_SHARE else ""
+
+    def _somebody(self, author: int) -> tuple[int, ...]:
+        """Mostly whom ``author`` follows, else anybody; themself now and then."""
+        friend = self.follows.friend(self.world.number_of(author))
+        stranger = friend is None or self.random.random() < 0.2
+        return (self.random.choice(self.world.people) if stranger else self.world.people[friend or 0],)
 
     def _edit(self) -> Event:
         # Now and then an edit comes after the deletion that it crossed.
@@ -169,11 +182,7 @@ class Doings:
             post = self.random.choice(self.dead)
         else:
             place = self._place()
-            post = self.alive[place]
-            if self.random.random() < RETAGGED_SHARE:
-                tags = tuple(dict.fromkeys(self.world.words(self.random.choice((0, 1, 2))).split()))
-                where = self.world.words(1).title() if self.random.random() < PLACE_SHARE else ""
-                post = self.alive[place] = Post(post.post_id, post.author, tags, where)
+            post = self.alive[place] = self._changed(self.alive[place])
         event_id = self.ids.next()
         return PostEdited(
             event_id=event_id,
@@ -182,8 +191,27 @@ class Doings:
             post_id=post.post_id,
             author_id=post.author,
             **about(post),
-            caption=self.world.sealed(post.author, event_id, "caption", self.world.words(self.random.randrange(1, 12))),
+            mentions=list(post.mentions),
+            tagged=list(post.tagged),
+            caption=self.world.sealed(
+                post.author, event_id, "caption", self.world.said(1, 11, post.hashtags, post.mentions)
+            ),
         )
+
+    def _changed(self, post: Post) -> Post:
+        """What stands after an edit: mostly what stood before, under other words."""
+        random = self.random
+        if random.random() < RETAGGED_SHARE:
+            post = post._replace(hashtags=self._tags((0, 1, 2)), place=self._where())
+        if random.random() < RENAMED_SHARE:
+            if (post.mentions or post.tagged) and random.random() < 0.6:
+                fewer = post._replace(mentions=post.mentions[1:])
+                return fewer if post.mentions else post._replace(tagged=post.tagged[1:])
+            more = self._somebody(post.author)
+            if random.random() < 0.5:
+                return post._replace(mentions=tuple(dict.fromkeys((*post.mentions, *more))))
+            return post._replace(tagged=tuple(dict.fromkeys((*post.tagged, *more))))
+        return post
 
     def _delete(self) -> Event:
         if not self.alive:

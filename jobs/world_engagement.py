@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from jobs.world import World
+from jobs.world_follows import Follows
 from jobs.world_likes import Post, about
 from schemas.events import (
     CollectionDeleted,
@@ -26,7 +27,8 @@ from schemas.events import (
 )
 
 REPLY_SHARE = 0.3
-MENTION_SHARE = 0.05
+MENTION_SHARE = 0.12
+"""Comments that name somebody: the author, somebody whom the writer follows, who commented the post before."""
 COLLECTED_SHARE = 0.7
 """Saves into a collection, by those who have one."""
 CROSSED_SHARE = 0.02
@@ -48,8 +50,9 @@ class Comment(NamedTuple):
 class Engagement:
     """Most comments are on the newest posts and reply to the newest comments, so that some cross their deletion."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, follows: Follows) -> None:
         self._world, self._random, self._ids = world, world.random, world.ids
+        self._follows = follows
         self._comments: list[Comment] = []
         """The newest that stand."""
         self._gone: list[CommentAdded] = []
@@ -116,17 +119,32 @@ class Engagement:
         made = Comment(comment_id, post, user, parent.comment_id if parent else 0, parent.user if parent else 0)
         self._comments.append(made)
         del self._comments[:-_REMEMBERED]
-        text = self._world.words(random.randrange(1, 9))
+        mentions = self._mentioned(user, post)
+        text = self._world.said(1, 8, (), mentions)
         return CommentAdded(
             **base,
             comment_id=comment_id,
             parent_id=made.parent,
             parent_author_id=made.parent_user,
-            mentions=[post.author] if random.random() < MENTION_SHARE else [],
+            mentions=mentions,
             post_hashtags=list(post.hashtags),
             place=post.place,
             text=self._world.sealed(user, comment_id, "comment", text),
         )
+
+    def _mentioned(self, user: int, post: Post) -> list[int]:
+        """One or two people, each once; in no comment without a mention."""
+        random = self._random
+        if random.random() >= MENTION_SHARE:
+            return []
+        near = [post.author]
+        friend = self._follows.friend(self._world.number_of(user))
+        if friend is not None:
+            near.append(self._world.people[friend])
+        commenters = [one.user for one in self._comments[:-1] if one.post.post_id == post.post_id]
+        if commenters:
+            near.append(random.choice(commenters))
+        return list(dict.fromkeys(random.choices(near, k=random.choice((1, 1, 2)))))
 
     def _uncomment(self) -> Event | None:
         if not self._comments:

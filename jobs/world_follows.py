@@ -29,6 +29,14 @@ class Follows:
         """Whether ``follower`` follows ``followee`` now."""
         return self._has(follower * self._people + followee)
 
+    def friend(self, follower: int) -> int | None:
+        """One of those whom ``follower`` followed when the world began, and still follows; None where none is found."""
+        start, end = np.searchsorted(self._first, [follower * self._people, (follower + 1) * self._people]).tolist()
+        if start == end:
+            return None
+        pair = int(self._first[start + self._random.randrange(end - start)])
+        return pair % self._people if self._has(pair) else None
+
     def someone_followed(self) -> int:
         """A person, the more often the more follow them."""
         if not len(self._graph):

@@ -14,12 +14,14 @@ _FRESH = 50
 
 
 class Post(NamedTuple):
-    """A post of the world."""
+    """A post of the world. ``mentions`` are people whom the caption names, ``tagged`` those who are in the picture."""
 
     post_id: int
     author: int
     hashtags: tuple[str, ...] = ()
     place: str = ""
+    mentions: tuple[int, ...] = ()
+    tagged: tuple[int, ...] = ()
 
 
 def about(post: Post) -> dict[str, Any]:

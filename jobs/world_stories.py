@@ -28,16 +28,19 @@ from schemas.events import (
 
 _FRESH = 60
 _EMOJI = "🔥👏😍😂😮😢"
+TORN_SHARE = 0.2
+"""Uploads for stories whose file is broken: there are few, and some are to be refused."""
 _KINDS = ("mention", "hashtag", "place", "text", "emoji")
 
 
 class Story(NamedTuple):
-    """A story of the world; ``at`` when it was submitted, in ms."""
+    """A story of the world; ``at`` when it was submitted, in ms; ``reused`` where its picture is no upload."""
 
     story_id: int
     author: int
     media_id: int
     at: int
+    reused: bool
 
 
 class Stories:
@@ -52,16 +55,21 @@ class Stories:
         self._kept: list[tuple[int, Story]] = []
         self._reactions: list[tuple[int, Story]] = []
 
-    def publish(self) -> Iterator[Step]:
+    def publish(self, whole_way: bool) -> Iterator[Step]:
         """Somebody has a story, of a picture that is rendered before or after they say so."""
         random, world = self._random, self._world
         author = world.people[world.someone()]
-        media_id, event_id = self._ids.next(), self._ids.next()
-        picture = Reuse(event_id, self._ids.at, media_id, author, media_id)
-        first = random.random() < 0.7
+        if whole_way:
+            photo = random.choice(world.photos)
+            upload = world.upload(author, photo.torn() if random.random() < TORN_SHARE else photo)
+            media_id = upload.event.media_id
+            yield upload
+        else:
+            media_id, event_id = self._ids.next(), self._ids.next()
+        first = not whole_way and random.random() < 0.7
         if first:
-            yield picture
-        story = Story(self._ids.next(), author, media_id, self._ids.at)
+            yield Reuse(event_id, self._ids.at, media_id, author, media_id)
+        story = Story(self._ids.next(), author, media_id, self._ids.at, not whole_way)
         self._alive.append(story)
         said = self._by(author)
         yield StorySubmitted(
@@ -72,7 +80,7 @@ class Stories:
             stickers=self._stickers(author, said["event_id"]),
             music="" if random.random() < 0.7 else f"catalogue:{random.randrange(500)}",
         )
-        if not first:
+        if not (first or whole_way):
             yield Reuse(self._ids.next(), self._ids.at, media_id, author, media_id)
 
     def event(self, kind: str, user: int) -> Event | None:
@@ -133,7 +141,7 @@ class Stories:
         """One of those who have both puts a story of theirs into a highlight of theirs; its picture is put in by who
         knows its renditions."""
         author, highlight = self._random.choice(self._highlights)
-        own = [story for story in self._alive[-_FRESH:] if story.author == author]
+        own = [story for story in self._alive[-_FRESH:] if story.author == author and story.reused]
         if not own:
             return None
         story = self._random.choice(own)

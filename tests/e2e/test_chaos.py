@@ -59,7 +59,7 @@ async def test_no_kill_leaves_a_trace(
         for worker in running.values():
             await worker.says("metrics on port", seconds=SLOW)
         # A world of the last days: of long ago, nobody would be shown any more who saw a story.
-        plan = Plan(seed=1, events=1200, whole_way=60, until=now_ms())
+        plan = Plan(seed=1, events=1200, posts=60, whole_way=60, until=now_ms())
         wishes = Wishes(plan, people=60, templates=3, rate=RATE)
         living = asyncio.create_task(asyncio.to_thread(simulate, settings, wishes, quiet=True))
         for kill in range(KILLS):
