@@ -11,6 +11,8 @@ from jobs.photos import Photo
 
 _TRIES, _BROKEN_TRIES = 60, 3
 _LONGEST_PAUSE_SECONDS = 10.0
+_LONGEST_WAIT_SECONDS = 120.0
+"""Who is told to wait for longer is told no: nobody says the same again after ten minutes, only to have said it."""
 
 
 class ApiRefused(RuntimeError):
@@ -24,13 +26,16 @@ class ApiRefused(RuntimeError):
 class ApiClient:
     """A connection to the API at ``base_url``, and the session of one person once ``log_in`` has returned.
 
-    Answers 429 and 503 are waited for as ``Retry-After`` says, and what a broken line left open is asked again: by its
-    key, or by what it is, all counts once. Every method raises ``ApiRefused``, and httpx's errors where nobody answers.
+    Answers 429 and 503 are waited for as ``Retry-After`` says, up to two minutes, and what a broken line left open is
+    asked again: by its key, or by what it is, all counts once. A session that has run out is begun anew. Every method
+    raises ``ApiRefused``, and httpx's errors where nobody answers.
     """
 
-    def __init__(self, base_url: str, timeout_seconds: float = 30.0) -> None:
-        self._http = httpx.AsyncClient(base_url=base_url, timeout=timeout_seconds)
-        self._token = ""
+    def __init__(
+        self, base_url: str, timeout_seconds: float = 30.0, transport: httpx.AsyncBaseTransport | None = None
+    ) -> None:
+        self._http = httpx.AsyncClient(base_url=base_url, timeout=timeout_seconds, transport=transport)
+        self._token = self._password = ""
         self.user_id, self.username = 0, ""
 
     async def __aenter__(self) -> Self:
@@ -47,64 +52,24 @@ class ApiClient:
 
     async def log_in(self, username: str, password: str) -> None:
         """Begin a session, which later calls use."""
+        self._password = ""  # a login that is refused is no session that has run out
         answer = await self._ask("POST", "/api/v1/sessions", json={"username": username, "password": password})
         self._http.headers["Authorization"] = f"Bearer {answer['access_token']}"
-        self.user_id, self.username = int(answer["user_id"]), username
+        self.user_id, self.username, self._password = int(answer["user_id"]), username, password
 
     async def upload(self, photo: Photo, key: str) -> int:
         """Upload ``photo``; the media's id."""
         files = {"file": (photo.name, photo.body, photo.content_type)}
         return int((await self._ask("POST", "/api/v1/media", key=key, files=files))["media_id"])
 
-    async def post(self, media_ids: list[int], caption: str, key: str) -> int:
-        """Submit a post; its id."""
-        body = {"media_ids": [str(media_id) for media_id in media_ids], "caption": caption}
+    async def post(self, media_ids: list[int], caption: str, key: str, **more: Any) -> int:
+        """Submit a post; its id. ``more`` are further fields: ``tagged``, ``place``."""
+        body = {"media_ids": [str(media_id) for media_id in media_ids], "caption": caption, **more}
         return int((await self._ask("POST", "/api/v1/posts", key=key, json=body))["id"])
-
-    async def edit(self, post_id: int, caption: str) -> None:
-        """Change a caption."""
-        await self._ask("PATCH", f"/api/v1/posts/{post_id}", json={"caption": caption})
-
-    async def delete(self, post_id: int) -> None:
-        """Delete a post."""
-        await self._ask("DELETE", f"/api/v1/posts/{post_id}")
 
     async def follow(self, user_id: int) -> None:
         """Follow a person."""
         await self._ask("PUT", f"/api/v1/users/{user_id}/follow")
-
-    async def unfollow(self, user_id: int) -> None:
-        """Cease to follow a person."""
-        await self._ask("DELETE", f"/api/v1/users/{user_id}/follow")
-
-    async def like(self, post_id: int) -> None:
-        """Like a post."""
-        await self._ask("POST", f"/api/v1/posts/{post_id}/like")
-
-    async def unlike(self, post_id: int) -> None:
-        """Cease to like a post."""
-        await self._ask("DELETE", f"/api/v1/posts/{post_id}/like")
-
-    async def comment(self, post_id: int, text: str, parent_id: int | None, key: str) -> int:
-        """Comment a post, or reply to a comment; the comment's id."""
-        body = {"text": text} | ({"parent_id": str(parent_id)} if parent_id else {})
-        return int((await self._ask("POST", f"/api/v1/posts/{post_id}/comments", key=key, json=body))["id"])
-
-    async def delete_comment(self, comment_id: int) -> None:
-        """Delete a comment."""
-        await self._ask("DELETE", f"/api/v1/comments/{comment_id}")
-
-    async def pin(self, comment_id: int, pinned: bool) -> None:
-        """Pin a comment under one's post, or no longer."""
-        await self._ask("PUT" if pinned else "DELETE", f"/api/v1/comments/{comment_id}/pin")
-
-    async def allow_comments(self, post_id: int, allowed: bool) -> None:
-        """Let people comment one's post, or no longer."""
-        await self._ask("PUT" if allowed else "DELETE", f"/api/v1/posts/{post_id}/comments")
-
-    async def change_profile(self, name: str, bio: str) -> None:
-        """Say who one is."""
-        await self._ask("PATCH", "/api/v1/me", json={"name": name, "bio": bio})
 
     async def change_username(self, username: str) -> None:
         """Go by another name."""
@@ -124,6 +89,10 @@ class ApiClient:
         """Whether this person shows any post."""
         return bool((await self._ask("GET", f"/api/v1/users/{user_id}/posts?limit=1"))["items"])
 
+    async def ask(self, method: str, path: str, *, key: str = "", **body: Any) -> dict[str, Any]:
+        """Any other request, ``path`` below ``/api/v1``; its answer. ``key`` makes a repeated one count once."""
+        return await self._ask(method, f"/api/v1{path}", key=key, **body)
+
     async def _ask(self, method: str, path: str, *, key: str = "", **body: Any) -> dict[str, Any]:
         headers = {"Idempotency-Key": key} if key else {}
         if self._token and method == "GET":
@@ -139,9 +108,14 @@ class ApiClient:
                     raise
                 await asyncio.sleep(1)
                 continue
+            if answer.status_code == 401 and self._password:
+                await self.log_in(self.username, self._password)
+                continue
             if answer.status_code not in (429, 503):
                 break
             pause = float(answer.headers.get("Retry-After", 1))
+            if pause > _LONGEST_WAIT_SECONDS:
+                break
             await asyncio.sleep(min(pause, _LONGEST_PAUSE_SECONDS))
         if answer.is_success:
             if method != "GET":

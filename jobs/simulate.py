@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from jobs.graphs import Graph, make_graph, read_graph
 from jobs.photos import make_photos, read_photos
+from jobs.simulate_counts import named
 from jobs.simulate_kills import Killer
 from jobs.simulate_log import LogSimulation, Moved, count
 from jobs.world import Plan, Reuse, Step, World, event_of
@@ -67,7 +68,7 @@ def simulate(settings: Settings, wishes: Wishes, *, quiet: bool = False, dry_run
 
             through_api = ApiSimulation(settings, world, moved)
             asyncio.run(through_api.run())
-            return {"via": "api", **through_api.counts, "seconds": round(time.monotonic() - began, 3)}
+            return {"via": "api", **through_api.report(), "seconds": round(time.monotonic() - began, 3)}
         killer = Killer(settings, wishes.kills, wishes.plan.seed, tell) if wishes.kills else None
         rate = wishes.rate
         if killer is not None and not rate:
@@ -112,65 +113,11 @@ def _rehearsed(world: World) -> dict[str, Any]:
 
 
 def _counts(counts: Counter[str]) -> dict[str, int]:
-    named = {
-        "follows": "Followed",
-        "unfollows": "Unfollowed",
-        "posts": "PostSubmitted",
-        "edits": "PostEdited",
-        "deletes": "PostDeleted",
-        "profile_changes": "ProfileChanged",
-        "username_changes": "UsernameChanged",
-        "deactivations": "AccountDeactivated",
-        "reactivations": "AccountReactivated",
-        "erasures": "AccountErased",
-        "badge_changes": "BadgeChanged",
-        "likes": "PostLiked",
-        "unlikes": "PostUnliked",
-        "comments": "CommentAdded",
-        "comment_deletes": "CommentDeleted",
-        "comment_pins": "CommentPinned",
-        "comment_unpins": "CommentUnpinned",
-        "comments_disabled": "CommentsDisabled",
-        "comments_enabled": "CommentsEnabled",
-        "saves": "PostSaved",
-        "unsaves": "PostUnsaved",
-        "shares": "PostShared",
-        "collections": "CollectionMade",
-        "collection_renames": "CollectionRenamed",
-        "collection_deletes": "CollectionDeleted",
-        "views": "PostSeen",
-        "profile_visits": "ProfileVisited",
-        "searches": "Searched",
-        "notifications_seen": "NotificationsSeen",
-        "preference_changes": "NotificationPreferencesChanged",
-        "role_changes": "RoleChanged",
-        "stories": "StorySubmitted",
-        "story_views": "StoryViewed",
-        "story_reactions": "StoryReacted",
-        "story_reactions_withdrawn": "StoryReactionWithdrawn",
-        "story_deletes": "StoryDeleted",
-        "highlights": "HighlightMade",
-        "highlight_renames": "HighlightRenamed",
-        "highlight_deletes": "HighlightDeleted",
-        "stories_highlighted": "StoryHighlighted",
-        "stories_unhighlighted": "StoryUnhighlighted",
-        "uploads": "UploadCompleted",
-        "follow_requests": "FollowRequested",
-        "follow_rejections": "FollowRejected",
-        "followers_removed": "FollowerRemoved",
-        "privacy_changes": "PrivacyChanged",
-        "blocks": "Blocked",
-        "unblocks": "Unblocked",
-        "mutes": "Muted",
-        "unmutes": "Unmuted",
-    }
-    done = {name: counts[event] for name, event in named.items()}
     return {
         "accounts": counts["accounts"],
         "graph_follows": counts["graph_follows"],
         "templates": counts["templates"],
-        "events": sum(done.values()),
-        **done,
+        **named(counts),
         "torn_uploads": counts["torn"],
         "reused_renditions": counts["reused"],
     }
