@@ -44,6 +44,8 @@ BENCHES = (
     "analytics",
     "ranking",
 )
+PIPELINES = {"post": "", "like": "_likes", "comment": "_tables", "save": "_tables", "notice": "_tables"}
+"""The events that the bench ``pipeline`` knows, and the end of the name of the module that measures them."""
 
 
 def main() -> None:
@@ -285,7 +287,7 @@ def verify(
 def bench(
     name: Annotated[str, typer.Argument(help=", ".join(BENCHES))],
     as_json: AsJson = False,
-    event: Annotated[str, typer.Option(help="post or like: which events go through the pipeline.")] = "post",
+    event: Annotated[str, typer.Option(help="Which events go through the pipeline: " + ", ".join(PIPELINES))] = "post",
     log: Annotated[
         Path | None,
         typer.Option(help="Of trending: userA userB time RT|MT|RE; of recommend: userid,movieid,rating,timestamp."),
@@ -299,16 +301,17 @@ def bench(
 
     if name not in BENCHES:
         fail(f"there is no bench {name}; there are {', '.join(BENCHES)}")
-    if event not in ("post", "like") or (event == "like" and name != "pipeline"):
-        fail("--event is post or like, and goes with the bench pipeline")
+    if event not in PIPELINES or (event != "post" and name != "pipeline"):
+        fail(f"--event is one of {', '.join(PIPELINES)}, and goes with the bench pipeline")
     options = {"trending": {"log": log, "plot": plot}, "recommend": {"log": log}}
     if log and name not in options or plot and name != "trending":
         fail("--log goes with the benches trending and recommend, --plot with trending")
-    given = options.get(name, {})
+    given: dict[str, Any] = options.get(name, {})
+    module = f"jobs.bench_{name.replace('-', '_')}"
+    if name == "pipeline":
+        module, given = f"{module}{PIPELINES[event]}", {"event": event} if PIPELINES[event] == "_tables" else {}
     try:
-        report: dict[str, Any] = import_module(
-            f"jobs.bench_{name.replace('-', '_')}{'_likes' if event == 'like' else ''}"
-        ).run(**given)
+        report: dict[str, Any] = import_module(module).run(**given)
     except StoreAway as error:
         fail(f"{error}: `shutterlog up --services-only` starts what a bench needs")
     except (OSError, ValueError) as error:
