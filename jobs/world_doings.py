@@ -36,6 +36,8 @@ PLACE_SHARE, NAMED_SHARE = 0.3, 0.15
 RETAGGED_SHARE, RENAMED_SHARE = 0.3, 0.4
 """Edits after which other tags and another place stand; after which somebody is named who was not, or no longer."""
 
+_TRIES, _FIRST_POSTS = 5, 3
+
 
 def doings(world: World) -> Iterator[Step]:
     """``plan.events`` events, and a ``Reuse`` for each picture not uploaded. Read the rest of ``world`` first."""
@@ -67,9 +69,9 @@ class Doings:
         counts["story"] -= counts["story_upload"]
         kinds = [kind for kind, count in counts.items() for _ in range(count)]
         random.shuffle(kinds)
-        # A world begins with a post: most of what people do needs one.
-        first = next((slot for slot, kind in enumerate(kinds) if kind in ("post", "upload")), 0)
-        kinds[:1], kinds[first : first + 1] = kinds[first : first + 1], kinds[:1]
+        # A world begins with posts: most of what people do needs one.
+        first = [slot for slot, kind in enumerate(kinds) if kind in ("post", "upload")][:_FIRST_POSTS]
+        kinds = [kinds.pop(slot) for slot in reversed(first)] + kinds
         for slot, (kind, at) in enumerate(zip(kinds, _times(plan, len(kinds)), strict=True)):
             self.ids.reach(at)
             while self.later and self.later[0][0] <= slot:
@@ -89,8 +91,7 @@ class Doings:
             case "profile":
                 yield self.accounts.change(self.world.someone())
             case "seen" | "visit" | "search" | "notices" | "preference":
-                user = self.world.people[self.world.someone()]
-                yield self.activity.event(kind, user, self.alive) or self._profile()
+                yield self._look(kind) or self._profile()
             case "comment" | "uncomment" | "pin" | "save" | "unsave" | "share" | "collection":
                 user = self.world.people[self.world.someone()]
                 yield self.engagement.event(kind, user, self.alive, self.dead) or self._profile()
@@ -243,6 +244,14 @@ class Doings:
         return made(
             event_id=event_id, at=self.ids.at, actor_id=user, post_id=post.post_id, author_id=post.author, **about(post)
         )
+
+    def _look(self, kind: str) -> Event | None:
+        """By somebody who finds something that is not their own, which in a small world not everybody does."""
+        for _ in range(_TRIES):
+            event = self.activity.event(kind, self.world.people[self.world.someone()], self.alive)
+            if event is not None:
+                return event
+        return None
 
     def _relate(self, kind: str) -> Event:
         pair = self.follows.change(kind, self.world.someone)
