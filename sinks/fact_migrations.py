@@ -1,4 +1,5 @@
-"""The tables of facts brought up to this build's schemas: made, or given the columns that are missing. Never less.
+"""The tables of facts brought up to this build's schemas: made, or given the columns that are missing. Never less. And
+the view of what stands, as this build says it.
 
 Each change is a row of ``migrations``, under the version of the schemas that asked for it: the highest id in their
 lock. An older build goes on writing to a table that a newer one has widened, as it names its columns.
@@ -14,6 +15,7 @@ from typing import Any
 from schemas.lock import locked
 from sinks.clickhouse import ClickHouse
 from sinks.fact_tables import META, TIME, FactTable, definition, fact_tables
+from sinks.fact_views import STANDING, standing, view_of
 
 FENCES = (
     "CREATE TABLE IF NOT EXISTS fences (generation UInt32, topic LowCardinality(String), partition UInt16, "
@@ -47,6 +49,9 @@ async def migrate(clickhouse: ClickHouse, generation: int) -> list[str]:
         for table in fact_tables().values()
         for change in _changes(table, generation, there.get(table.name(generation)))
     ]
+    select = standing(generation)
+    if (await _marks(clickhouse)).get(view_of(generation)) != _mark(select):
+        changes.append(_view(view_of(generation), select))
     for change in changes:
         await clickhouse.command(change)
     if changes:
@@ -60,18 +65,17 @@ async def migrate(clickhouse: ClickHouse, generation: int) -> list[str]:
 
 async def show(clickhouse: ClickHouse, generation: int) -> None:
     """Let the views of analysts read ``generation``. Idempotent; raises ``StoreAway``."""
-    rows = await clickhouse.query(_VIEWS, {"database": clickhouse.database})
-    there = {row[0]: row[1] for row in rows}
-    for table in fact_tables().values():
-        for name, select in table.views(generation):
-            mark = hashlib.sha256(select.encode()).hexdigest()[:16]
-            if there.get(name) != mark:
-                await clickhouse.command(f"CREATE OR REPLACE VIEW {name} AS {select} COMMENT '{mark}'")
+    there = await _marks(clickhouse)
+    views = [view for table in fact_tables().values() for view in table.views(generation)]
+    for name, select in (*views, (STANDING, standing(generation))):
+        if there.get(name) != _mark(select):
+            await clickhouse.command(_view(name, select))
 
 
 async def drop(clickhouse: ClickHouse, generation: int) -> list[str]:
     """Remove the tables of one generation and its fences; their names. Idempotent; raises ``StoreAway``."""
     names = [table.name(generation) for table in fact_tables().values()]
+    await clickhouse.command(f"DROP VIEW IF EXISTS {view_of(generation)} SYNC")
     for name in names:
         await clickhouse.command(f"DROP TABLE IF EXISTS {name} SYNC")
     await clickhouse.command(FENCES)
@@ -88,6 +92,19 @@ async def disk_bytes(clickhouse: ClickHouse, generation: int) -> int:
         {"database": clickhouse.database, "names": names},
     )
     return int(count)
+
+
+async def _marks(clickhouse: ClickHouse) -> dict[str, str]:
+    """What each view that there is was made of."""
+    return {row[0]: row[1] for row in await clickhouse.query(_VIEWS, {"database": clickhouse.database})}
+
+
+def _mark(select: str) -> str:
+    return hashlib.sha256(select.encode()).hexdigest()[:16]
+
+
+def _view(name: str, select: str) -> str:
+    return f"CREATE OR REPLACE VIEW {name} AS {select} COMMENT '{_mark(select)}'"
 
 
 def _changes(table: FactTable, generation: int, there: dict[str, str] | None) -> Iterator[str]:

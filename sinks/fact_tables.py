@@ -41,6 +41,8 @@ OWNERS: Mapping[str, str] = {
     "activity": "author_id",
 }
 """By whom a table is sorted, after the event: the person whose numbers are asked for."""
+PEOPLE: Mapping[str, tuple[str, ...]] = {"graph": ("follower_id",)}
+"""Who else has to be there for a row to be shown: who was let in by whom they follow did not say so themselves."""
 DEDUPLICATION_WINDOW = 10_000
 """Blocks whose tokens a table remembers."""
 
@@ -113,14 +115,18 @@ class FactTable:
         """(name, SELECT) of what analysts read: the topic's, and one for each of its events. Without what the erased
         did, and what was done with what was theirs."""
         table, meta = self.name(generation), ", ".join(("_topic", *(column.name for column in META)))
-        shown = " AND ".join(
-            f"{person} NOT IN (SELECT user_id FROM accounts_{generation} WHERE _event = 'AccountErased')"  # noqa: S608
-            for person in dict.fromkeys(("actor_id", OWNERS.get(self.topic, "actor_id")))
-        )
+        owner = OWNERS.get(self.topic, "actor_id")
+        shown = stands(generation, *dict.fromkeys(("actor_id", owner, *PEOPLE.get(self.topic, ()))))
         yield self.topic, f"SELECT * FROM {table} WHERE {shown}"  # noqa: S608 (names of ours)
         for event, getters in self.getters.items():
             own = ", ".join(column.name for column in self.columns if column.name in getters)
             yield view_name(event), f"SELECT {meta}, {own} FROM {table} WHERE _event = '{event}' AND {shown}"  # noqa: S608
+
+
+def stands(generation: int, *people: str) -> str:
+    """The condition that nobody in these columns was erased."""
+    erased = f"(SELECT user_id FROM accounts_{generation} WHERE _event = 'AccountErased')"  # noqa: S608 (a number)
+    return " AND ".join(f"{person} NOT IN {erased}" for person in people)
 
 
 def view_name(event: str) -> str:

@@ -267,7 +267,8 @@ async def test_without_cassandra_and_kafka_nothing_is_taken_for_granted(gateway:
 async def test_without_clickhouse_only_insights_wait(gateway: Gateway, lines: Lines) -> None:
     far = lines.gateway
     reader, ada, posts = await story(gateway, 1)
-    for path in ("/me/insights", f"/posts/{posts[0]}/insights"):
+    own = ("/me/insights", *(f"/me/insights/{what}" for what in ("followers", "hours", "stories")))
+    for path in (*own, f"/posts/{posts[0]}/insights"):
         assert is_away(await soon(far.client.get("/api/v1" + path, headers=ada.headers)))
     assert set((await read_all(far, reader, ada, posts[0])).values()) == {200}
     ranked = await far.client.get("/api/v1/feed?order=ranked", headers=reader.headers)

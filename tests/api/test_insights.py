@@ -18,6 +18,7 @@ from streams.facts import FACTS
 from streams.records import Span
 from tests.api.gateway import Gateway, Person
 from tests.api.test_likes import published
+from tests.api.test_stories import published as story_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -78,14 +79,54 @@ async def test_what_came_of_ones_posts_is_counted_and_says_how_fresh_it_is(gatew
     await count(gateway, facts)
     found = await ask(gateway, author, "/me/insights?days=7")
     wanted = {"reach": 2, "impressions": 3, "dwell_ms": 4500, "likes": 1, "comments": 1, "saves": 1, "shares": 1}
+    wanted["engagement_rate"] = 2.0
     assert found["total"] == wanted
     assert found["posts"] == [{"post_id": post, "counts": wanted}]
     assert (found["followers"], found["followers_gained"], found["followers_lost"]) == (1, 1, 0)
     assert found["complete_until"] == found["until"]
     assert (await ask(gateway, author, f"/posts/{post}/insights"))["counts"] == wanted
-    assert (await ask(gateway, fan, "/me/insights"))["total"] == dict.fromkeys(wanted, 0)
+    nothing = dict.fromkeys(wanted, 0) | {"engagement_rate": None}
+    assert (await ask(gateway, fan, "/me/insights"))["total"] == nothing
+
+    hours = await ask(gateway, author, "/me/insights/hours")
+    assert [one["hour"] for one in hours["hours"]] == list(range(24))
+    busy = [one for one in hours["hours"] if one["impressions"]]
+    assert sum(one["impressions"] for one in busy) == 3 and sum(one["likes"] for one in hours["hours"]) == 1
+    assert hours["best"] == [one["hour"] for one in busy if one["engagement_rate"]]
+    assert hours["complete_until"] == hours["until"]
+    assert (await ask(gateway, fan, "/me/insights/hours"))["best"] == []
+
+    growth = await ask(gateway, author, "/me/insights/followers?days=7")
+    assert len(growth["days"]) == 8 and growth["days"][0]["followers"] == 0
+    assert growth["days"][-1]["followers"] == sum(one["gained"] - one["lost"] for one in growth["days"]) == 1
+    assert growth["days"][-1]["day"] == growth["until"][:10] and growth["complete_until"] == growth["until"]
     answer = await gateway.client.get(f"/api/v1/posts/{post}/insights", headers=fan.headers)
     assert answer.status_code == 403
+
+
+async def test_stories_are_counted_for_their_author(gateway: Gateway, facts: FactSink) -> None:
+    author, fan, other = [await gateway.person() for _ in range(3)]
+    await gateway.catch_up()
+    story = await story_of(gateway, author)
+    for who, completed in ((fan, True), (fan, False), (other, False)):
+        for method, path, body in (
+            ("POST", "views", {"watched_ms": 900, "completed": completed}),
+            ("PUT", "reaction", {"reaction": "\N{FIRE}"}),
+        ):
+            path = f"/api/v1/stories/{story}/{path}"
+            answer = await gateway.client.request(method, path, headers=who.headers, json=body)
+            assert answer.is_success, answer.text
+    await gateway.client.delete(f"/api/v1/stories/{story}/reaction", headers=other.headers)
+    late = await ask(gateway, author, "/me/insights/stories")
+    assert late["complete_until"] is None or late["complete_until"] < late["until"]
+
+    await count(gateway, facts)
+    found = await ask(gateway, author, "/me/insights/stories")
+    wanted = {"views": 3, "reach": 2, "completed": 1, "completion_rate": 0.5, "reactions": 1}
+    assert found["total"] == wanted and found["stories"] == [{"story_id": str(story), "counts": wanted}]
+    assert found["complete_until"] == found["until"]
+    nothing = dict.fromkeys(wanted, 0) | {"completion_rate": None}
+    assert (await ask(gateway, fan, "/me/insights/stories"))["total"] == nothing
 
 
 async def test_without_clickhouse_insights_alone_have_to_wait(gateway: Gateway) -> None:

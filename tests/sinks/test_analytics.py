@@ -14,6 +14,7 @@ import pytest
 import pytest_asyncio
 
 from schemas.events import (
+    AccountErased,
     AccountRegistered,
     CommentAdded,
     CommentDeleted,
@@ -33,6 +34,8 @@ from schemas.events import (
     RenderedMedia,
     RenditionsReady,
     Source,
+    StoryReacted,
+    StoryReactionWithdrawn,
     StoryViewed,
     Unfollowed,
     UploadCompleted,
@@ -53,6 +56,8 @@ QUERIES: Mapping[str, str] = dict(_FOUND)
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)
 DAY = timedelta(days=1)
 ADA, BOB, CY = 1, 2, 3
+GONE = 4
+"""Somebody who was erased: nothing of theirs counts."""
 DUSK, DAWN = 11, 12
 GIVEN: dict[str, Any] = {
     "since": START.replace(tzinfo=None),
@@ -65,7 +70,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 def world() -> Iterator[tuple[datetime, Event]]:
-    """Ada publishes two posts, and Bob and Cy look, like, follow, and think better of it."""
+    """Ada publishes two posts; Bob and Cy look, like, follow, and think better of it; so did somebody who is gone."""
     ids = count(100)
 
     def base(who: int, at: datetime) -> dict[str, Any]:
@@ -132,8 +137,26 @@ def world() -> Iterator[tuple[datetime, Event]]:
     for at in (later, START + DAY):  # Bob follows already
         yield at, Followed(**base(BOB, at), follower_id=BOB, followee_id=ADA)
     yield START + DAY, Unfollowed(**base(CY, START + DAY), follower_id=CY, followee_id=ADA)
-    for who, completed in ((BOB, True), (CY, False)):
-        yield later, StoryViewed(**base(who, later), story_id=70, author_id=ADA, completed=completed)
+    story: dict[str, Any] = {"story_id": 70, "author_id": ADA}
+    # Bob saw it to its end, and looked again.
+    for who, completed in ((BOB, True), (BOB, False), (CY, False), (ADA, True)):
+        yield later, StoryViewed(**base(who, later), **story, completed=completed)
+    for who in (BOB, CY):
+        yield later, StoryReacted(**base(who, later), **story, reaction="!")
+    yield later, StoryReactionWithdrawn(**base(CY, later), **story)
+    # Whom Ada let in, so that she said it; what erasure takes back is what they say themselves.
+    yield later, PostLiked(**base(GONE, later), **dusk)
+    yield later, CommentAdded(**base(GONE, later), comment_id=52, **dusk, text=b"t")
+    yield later, PostSeen(**base(GONE, later), **(seen | {"viewer_id": GONE, "post_id": DUSK}))
+    yield later, Followed(**base(ADA, later), follower_id=GONE, followee_id=ADA)
+    yield START + DAY, Unfollowed(**base(GONE, START + DAY), follower_id=GONE, followee_id=ADA)
+    yield later, StoryViewed(**base(GONE, later), **story, completed=True)
+    yield later, StoryReacted(**base(GONE, later), **story, reaction="!")
+    # They deleted somebody's comment, which does not come back with their going.
+    yield later, CommentAdded(**base(BOB, later), comment_id=53, **dusk, text=b"t")
+    yield later, CommentDeleted(**base(GONE, later), comment_id=53, commenter_id=BOB, **said)
+    yield START, AccountRegistered(**base(GONE, START), user_id=GONE, username=b"u", name=b"n")
+    yield START + DAY, AccountErased(**base(GONE, START + DAY), user_id=GONE)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -161,7 +184,7 @@ EXPECTED: Mapping[str, list[tuple[Any, ...]]] = {
     "1": [(DUSK, ADA, 2, 4, 2.0), (DAWN, ADA, 1, 0, 0.0)],
     "2": [(ADA, 3, 4, 1.3333)],
     "3": [(9, 4, 0, 0, 0, 1, 0.25), (10, 0, 1, 1, 1, 0, None)],
-    "4": [(70, ADA, 2, 1, 0.5)],
+    "4": [(70, ADA, 2, 1, 0.5, 1)],
     "5": [(DAY_0, 2, 0, 2), (DAY_0 + DAY, 0, 1, 1)],
     "6": [(DUSK, 2, 3, 2000.0, 0.3333), (DAWN, 1, 1, 5000.0, 1.0)],
     "7": [("feed", 4, 2, 2750.0)],
@@ -172,7 +195,7 @@ EXPECTED: Mapping[str, list[tuple[Any, ...]]] = {
     "12": [(0, 0, 1)],
     "13": [(ADA, 2, 2)],
     "14": [("London", 2, 1, 2)],
-    "15": [(DAY_0, 3, 2, 0.6667)],
+    "15": [(DAY_0, 4, 2, 0.5)],
     # Of Cy one comment stands; of one person there is no error.
     "16": [
         ("latest", 1, 1, 1.0, 1000.0, 0.0, 1.0, None, 1.0, []),
@@ -188,23 +211,41 @@ async def test_each_query_says_what_the_world_is(clickhouse: ClickHouse, number:
     assert await clickhouse.query(text, named) == EXPECTED[number]
 
 
-async def test_engagement_and_growth_are_those_of_insights(clickhouse: ClickHouse, clickhouse_url: str) -> None:
+async def test_insights_say_what_the_queries_say(clickhouse: ClickHouse, clickhouse_url: str) -> None:
     """Analysts and the people whom it is about are told the same."""
     settings = Settings(clickhouse_url=clickhouse_url, clickhouse_database=clickhouse.database)
     reader = InsightReader(settings, lambda: 1)
     begin, end = (int(at.timestamp() * 1000) for at in (START, START + 40 * DAY))
-    midnight = int(START.replace(hour=0).timestamp() * 1000)
-    total, posts = await reader.posts(ADA, begin, end)
-    engaged = {post: of.likes + of.comments + of.saves + of.shares for post, of in posts.items()}
     named = {name: GIVEN[name] for name in ("since", "until")}
-    assert {row[0]: row[3] for row in await clickhouse.query(QUERIES["1"], named)} == engaged
-    assert [row[2] for row in await clickhouse.query(QUERIES["2"], named)] == [sum(engaged.values())]
-    hours = await clickhouse.query(QUERIES["3"], named)
-    done = (total.likes, total.comments, total.saves, total.shares)
-    assert tuple(map(sum, zip(*(row[2:6] for row in hours), strict=True))) == done
-    for day, gained, lost, followers in await clickhouse.query(QUERIES["5"], {"person": ADA}):
+    total, posts = await reader.posts(ADA, begin, end)
+    told = [(post, ADA, of.reach, of.engaged, of.engagement_rate) for post, of in posts.items()]
+    assert sorted(told) == sorted(await clickhouse.query(QUERIES["1"], named)) != []
+    assert [(ADA, total.sights, total.engaged, total.engagement_rate)] == await clickhouse.query(QUERIES["2"], named)
+    hours = [(*one, one.engagement_rate) for one in await reader.hours(ADA, begin, end)]
+    assert [one for one in hours if any(one[1:])] == await clickhouse.query(QUERIES["3"], named)
+    assert len(hours) == 24
+    whole, stories = await reader.stories(ADA, begin, end)
+    by_story = [(story, ADA, of.reach, of.completed, of.completion_rate, of.reactions) for story, of in stories.items()]
+    assert by_story == await clickhouse.query(QUERIES["4"], named)
+    assert (whole.views, whole.reach, whole.completion_rate) == (3, 2, 0.5)
+    await reader.close()
+
+
+async def test_followers_by_day_are_those_of_the_query_and_no_day_is_missing(
+    clickhouse: ClickHouse, clickhouse_url: str
+) -> None:
+    settings = Settings(clickhouse_url=clickhouse_url, clickhouse_database=clickhouse.database)
+    reader = InsightReader(settings, lambda: 1)
+    midnight = int(START.replace(hour=0).timestamp() * 1000)
+    rows = await clickhouse.query(QUERIES["5"], {"person": ADA})
+    for day, gained, lost, followers in rows:
         since = midnight + (day - DAY_0) // timedelta(milliseconds=1)
         assert await reader.growth(ADA, since, since + 86_400_000) == (followers, gained, lost)
+    found = await reader.days(ADA, midnight - 86_400_000, midnight + 3 * 86_400_000)
+    assert [tuple(one) for one in found] == [(DAY_0 - DAY, 0, 0, 0), *rows, (DAY_0 + 2 * DAY, 0, 0, 1)]
+    later = await reader.days(ADA, midnight + 86_400_000, midnight + 3 * 86_400_000)
+    assert [tuple(one) for one in later] == [rows[1], (DAY_0 + 2 * DAY, 0, 0, 1)]
+    assert [tuple(one) for one in await reader.days(ADA, midnight, midnight + 1)] == [(DAY_0, 0, 0, 0)]
     await reader.close()
 
 

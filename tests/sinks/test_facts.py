@@ -224,6 +224,22 @@ async def test_a_new_field_becomes_a_column_and_another_type_is_refused(
     await clickhouse.command("ALTER TABLE engagement_1 MODIFY COLUMN spam Int64")
 
 
+async def test_what_stands_is_a_view_of_each_generation_that_a_migration_makes_anew(clickhouse: ClickHouse) -> None:
+    await deliver(sink(clickhouse), likes(0, 5), -1)
+    during = "(since = '2026-01-01 00:00:00', until = '2027-01-01 00:00:00')"
+    counted = f"SELECT kind, count() FROM standing_1{during} GROUP BY kind"  # noqa: S608
+    assert await clickhouse.query(counted) == [("like", 4)]
+    assert await clickhouse.query(counted.replace("2026-", "2025-").replace("2027-", "2026-")) == []
+    await clickhouse.command("CREATE OR REPLACE VIEW standing_1 AS SELECT 1 AS other COMMENT 'of an older build'")
+    (change,) = await migrate(clickhouse, 1)
+    assert await clickhouse.query(counted) == [("like", 4)]
+    assert await migrate(clickhouse, 1) == []
+    noted = await clickhouse.query(
+        "SELECT version > 0, generation FROM migrations WHERE change = {of:String}", {"of": change}
+    )
+    assert noted == [(True, 1), (True, 1)]  # when the table was made, too
+
+
 async def test_views_follow_the_generation_and_a_generation_can_go(clickhouse: ClickHouse) -> None:
     await deliver(sink(clickhouse), likes(0, 5), -1)
     await show(clickhouse, 1)
@@ -236,8 +252,9 @@ async def test_views_follow_the_generation_and_a_generation_can_go(clickhouse: C
     await show(clickhouse, 1)
     await drop(clickhouse, 2)
     assert await clickhouse.query("SELECT count() FROM post_liked") == [(4,)]
-    with pytest.raises(Unanswerable):
-        await clickhouse.query("SELECT count() FROM engagement_2")
+    for gone in ("engagement_2", "standing_2(since = '2026-01-01 00:00:00', until = '2027-01-01 00:00:00')"):
+        with pytest.raises(Unanswerable):
+            await clickhouse.query(f"SELECT count() FROM {gone}")  # noqa: S608
 
 
 async def test_a_clickhouse_that_is_away_is_a_store_away() -> None:
