@@ -62,6 +62,8 @@ class StoryFold:
     stories: dict[int, Story] = field(default_factory=dict)
     views: dict[tuple[int, int], StoryViewed] = field(default_factory=dict)
     """(story, viewer) → the last time that they said so; not of one's own stories."""
+    completed: dict[tuple[int, int], int] = field(default_factory=dict)
+    """(story, viewer) → when they last saw it to its end."""
     reactions: dict[tuple[int, int], StoryReacted] = field(default_factory=dict)
     """(story, person) → what stands."""
     highlights: dict[tuple[int, int], list[Any]] = field(default_factory=dict)
@@ -85,8 +87,11 @@ class StoryFold:
             case StoryViewed():
                 if event.actor_id != event.author_id:
                     self.views[event.story_id, event.actor_id] = event
+                    if event.completed:
+                        self.completed[event.story_id, event.actor_id] = event.at
             case StoryViewWithdrawn():
                 self.views.pop((event.story_id, event.actor_id), None)
+                self.completed.pop((event.story_id, event.actor_id), None)
             case StoryReacted():
                 if event.actor_id != event.author_id:
                     self.reactions[event.story_id, event.actor_id] = event
@@ -160,12 +165,26 @@ async def story_views(fold: StoryFold, cassandra: Cassandra, generation: int) ->
     """Viewers and reactions by story, and what each viewer has seen."""
     differences, horizon = Differences(), now_ms() + SOON_MS
 
-    async def table(name: str, expected: Iterable[tuple[Key, Values]]) -> None:
+    async def table(
+        name: str, expected: Iterable[tuple[Key, Values]], values: Callable[[Any], Values] | None = None
+    ) -> None:
         living = {key: values for key, values in expected if values[-1] > horizon}  # type: ignore[operator]
-        await compare(differences, name, COLUMNS[name], living, _living(cassandra, generation, name, horizon))
+        await compare(differences, name, COLUMNS[name], living, _living(cassandra, generation, name, horizon, values))
 
     views, said = fold.views, fold.reactions
-    await table("story_views", ((key, (e.at, e.completed, e.at + 2 * DAY_MS)) for key, e in views.items()))
+    ends = {key: at + 2 * DAY_MS for key, at in fold.completed.items()}
+
+    def completed(key: tuple[int, int]) -> bool:
+        return ends.get(key, 0) > horizon
+
+    def view_values(row: Any) -> Values:
+        # That somebody saw it to its end is forgotten two days later, also where the rest of the row goes on.
+        key = (row.story_id, row.viewer_id)
+        soon = horizon - 2 * SOON_MS < ends.get(key, 0) <= horizon
+        return row.viewed_at, completed(key) if soon else bool(row.completed), row.expires_at
+
+    expected = ((key, (e.at, completed(key), e.at + 2 * DAY_MS)) for key, e in views.items())
+    await table("story_views", expected, view_values)
     await table("story_reactions", ((key, (e.reaction, e.at, e.at + 2 * DAY_MS)) for key, e in said.items()))
     seen: dict[Key, Values] = {}
     both: tuple[Mapping[tuple[int, int], StoryViewed | StoryReacted], ...] = (views, said)

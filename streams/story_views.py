@@ -2,7 +2,8 @@
 
 ``story_views`` and ``story_reactions`` are for the story's author alone, by story; ``stories_seen`` is for the viewer
 alone, by viewer: it says what is unseen in a tray, and how close two people are. All are relations, of which the last
-in the log wins. What an author does with a story of their own is nobody's news.
+in the log wins; but who saw a story to its end once did so, however short a later look at it is. What an author does
+with a story of their own is nobody's news.
 """
 
 from __future__ import annotations
@@ -42,8 +43,9 @@ def project(batch: Sequence[Record]) -> list[Write]:
                 told = {"story_id": event.story_id, "viewer_id": event.actor_id}
                 until, at = {"expires_at": event.at + VIEWERS_MS}, event.at
                 if isinstance(event, StoryViewed):
-                    seen = {"viewed_at": at, "completed": event.completed, **until}
-                    writes.append(Upsert(mark, "story_views", told, seen))
+                    # A shorter look does not set the column: what an earlier one set stays.
+                    ended = {"completed": True} if event.completed else {}
+                    writes.append(Upsert(mark, "story_views", told, {"viewed_at": at, **ended, **until}))
                 else:
                     said = {"reaction": event.reaction, "reacted_at": at, **until}
                     writes.append(Upsert(mark, "story_reactions", told, said))

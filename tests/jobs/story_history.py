@@ -65,6 +65,8 @@ def told(people: Sequence[int]) -> list[Event]:
         ]
         for fan in people:
             seen = {**base, "actor_id": fan, "story_id": live}
-            events += [StoryViewed(**seen, completed=True), StoryReacted(**seen, reaction="!")]
+            # A shorter look after one to the end takes nothing back.
+            looks = [StoryViewed(**seen, completed=True), StoryViewed(**seen)]
+            events += [*looks, StoryReacted(**seen, reaction="!")]
         events.append(StoryReactionWithdrawn(**{**base, "actor_id": people[0]}, story_id=live))
     return events

@@ -18,6 +18,7 @@ from schemas.events import (
     StoryReacted,
     StorySubmitted,
     StoryViewed,
+    StoryViewWithdrawn,
 )
 from sinks.cassandra import Cassandra
 from sinks.stories import StoryReader
@@ -105,6 +106,21 @@ async def test_readers_do_not_wait_for_the_store_to_forget(cassandra: Cassandra)
     assert (await views.acquaintance(BOB, last)).close == {ADA: 1}
     assert (await views.acquaintance(BOB, AT - 1)).seen == frozenset(), "as it was before"
     assert (await views.acquaintance(BOB, AT + SEEN_MS)).close == {}
+
+
+async def test_who_saw_a_story_to_its_end_did_so_whatever_they_look_at_later(cassandra: Cassandra) -> None:
+    base: dict[str, Any] = {**BASE, "actor_id": BOB, "story_id": STORY + 50}
+    looks = [
+        StoryViewed(**base | {"at": AT + n}, completed=completed) for n, completed in enumerate((False, True, False))
+    ]
+    reader = StoryViewReader(cassandra)
+    for count, completed in ((1, False), (2, True), (3, True)):
+        await apply(cassandra, AT, looks[:count], STORY_VIEWS)
+        (viewer,) = await reader.viewers(STORY + 50, 0, 10, AT)
+        assert (viewer.viewed_at, viewer.completed) == (AT + count - 1, completed)
+    await apply(cassandra, AT, [*looks, StoryViewWithdrawn(**base), looks[0]], STORY_VIEWS)
+    (viewer,) = await reader.viewers(STORY + 50, 0, 10, AT)
+    assert not viewer.completed, "what was withdrawn does not come back with a later look"
 
 
 async def test_an_event_from_the_far_future_stops_nobody(cassandra: Cassandra) -> None:

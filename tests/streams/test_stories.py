@@ -143,9 +143,10 @@ def test_laws_of_stories(events: list[Event], rng: random.Random) -> None:
     check_laws(STORIES, events, rng, read, expected)
 
 
-def seeing(kind: type[Any], author: int, number: int, viewer: int, at: int, reaction: str) -> Event:
+def seeing(kind: type[Any], author: int, number: int, viewer: int, at: int, reaction: str, completed: bool) -> Event:
     said: dict[str, Any] = {**base(author, at, viewer), "story_id": 10 * author + number}
-    made: Event = kind(**said, reaction=reaction) if kind is StoryReacted else kind(**said)
+    own: dict[type[Any], dict[str, Any]] = {StoryReacted: {"reaction": reaction}, StoryViewed: {"completed": completed}}
+    made: Event = kind(**said, **own.get(kind, {}))
     return made
 
 
@@ -157,13 +158,17 @@ views = st.builds(
     st.integers(1, 4),
     TIMES,
     st.sampled_from("ab"),
+    st.booleans(),
 )
 
 
 def read_views(tables: MemoryTables) -> dict[str, Any]:
     rows = tables.rows("stories_seen")
     return {
-        "viewed": {(r["story_id"], r["viewer_id"]): r["viewed_at"] for r in tables.rows("story_views")},
+        "viewed": {
+            (r["story_id"], r["viewer_id"]): (r["viewed_at"], r.get("completed", False))
+            for r in tables.rows("story_views")
+        },
         "reactions": {(r["story_id"], r["viewer_id"]): r["reaction"] for r in tables.rows("story_reactions")},
         "seen": {(r["viewer_id"], r["author_id"], r["story_id"], r["kind"]): r["at"] for r in rows},
     }
@@ -172,8 +177,9 @@ def read_views(tables: MemoryTables) -> dict[str, Any]:
 @at_leisure
 @given(st.lists(views, max_size=25), st.randoms(use_true_random=False))
 def test_laws_of_story_views(events: list[Event], rng: random.Random) -> None:
-    """The last in the log wins, and what an author does with their own stories is told to nobody."""
-    viewed: dict[tuple[int, int], int] = {}
+    """The last in the log wins, but once seen to its end is seen to its end; and what an author does with their own
+    stories is told to nobody."""
+    viewed: dict[tuple[int, int], tuple[int, bool]] = {}
     reactions: dict[tuple[int, int], str] = {}
     seen: dict[tuple[int, int, int, int], int] = {}
     for event in events:
@@ -183,7 +189,8 @@ def test_laws_of_story_views(events: list[Event], rng: random.Random) -> None:
         key, mine = (event.story_id, event.actor_id), (event.actor_id, event.author_id, event.story_id)
         match event:
             case StoryViewed():
-                viewed[key] = seen[*mine, SAW] = event.at
+                viewed[key] = (event.at, event.completed or viewed.get(key, (0, False))[1])
+                seen[*mine, SAW] = event.at
             case StoryViewWithdrawn():
                 viewed.pop(key, None)
                 seen.pop((*mine, SAW), None)
