@@ -1,15 +1,14 @@
 """``shutterlog bench recommend``: how often the model puts what somebody turned to last among its first ten.
 
-The log is one of ratings (``userid,movieid,rating,timestamp``, as MovieLens has them, with or without a header, gzipped
-or not); 4 and more is a like. Each person's last like is held out, and neither seen in training nor in choosing how
+The log is any that ``jobs/interaction_logs.py`` reads, such as MovieLens' ratings. Of five stars four are a like, as is
+of any other scale what has four fifths of the log's highest rating; without ratings, every line is one. Without times
+they happened in the log's order. Each person's last like is held out, and neither seen in training nor in choosing how
 the model mixes its opinions. The yardstick, in the same run and by the same count, is popularity: the posts most liked,
 without those that the person liked.
 """
 
 from __future__ import annotations
 
-import csv
-import gzip
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -18,12 +17,14 @@ from pathlib import Path
 
 import numpy as np
 
+from jobs import interaction_logs
 from jobs.co_engagement import Histories, Turned, histories_of, hit_rate, of_factors, train
+from jobs.interaction_logs import Numbers
 
 LOG = Path("../shared/data/events/ml-latest-small/ratings.csv.gz")
-LEAST_RATING = 4.0
+STARS, OF_HIGHEST = 5.0, 0.8
 FIRST = 10
-_COLUMNS = ("userid", "movieid", "rating", "timestamp")
+_OWN_IDS = 2**62
 _MADE_PEOPLE, _MADE_POSTS, _MADE_TASTES = 300, 400, 8
 
 
@@ -34,7 +35,7 @@ def run(log: Path | None = None) -> dict[str, object]:
     histories = histories_of(read(found) if found else made())
     held = {person: posts[-1] for person, posts in histories.items() if len(posts) > 1}
     if not held:
-        raise ValueError(f"{found}: nobody has two ratings of {LEAST_RATING:g} or more, so nothing can be held out")
+        raise ValueError(f"{found}: nobody has two likes, so nothing can be held out")
     training = {person: posts[:-1] if person in held else posts for person, posts in histories.items()}
     begin = time.perf_counter()
     model, tried = train(training)
@@ -75,18 +76,14 @@ def popularity(training: Histories, held: Mapping[int, int]) -> float:
 
 
 def read(path: Path) -> Iterator[Turned]:
-    """The likes of a log of ratings. Raises ``OSError``, and ``ValueError`` with the line that is none."""
-    opening = gzip.open if path.suffix == ".gz" else open
-    with opening(path, "rt", encoding="utf-8", newline="") as file:
-        for number, row in enumerate(csv.reader(file), 1):
-            if number == 1 and [name.strip().lower() for name in row[:4]] == list(_COLUMNS):
-                continue
-            try:
-                person, post, rating, at = int(row[0]), int(row[1]), float(row[2]), float(row[3])
-            except (ValueError, IndexError) as error:
-                raise ValueError(f"{path}, line {number}: has to read {','.join(_COLUMNS)}") from error
-            if rating >= LEAST_RATING:
-                yield Turned(person, post, at)
+    """The likes of a log. Raises ``OSError``, and ``ValueError`` with the line that is none."""
+    people, posts = Numbers(_OWN_IDS, _OWN_IDS), Numbers(_OWN_IDS, _OWN_IDS)
+    log = list(interaction_logs.read(path))
+    highest = max((row.rating for row in log if row.rating is not None), default=0.0)
+    least = OF_HIGHEST * (STARS if 1 < highest <= STARS else highest)
+    for number, row in enumerate(log):
+        if row.rating is None or row.rating >= least:
+            yield Turned(people.of(row.user), posts.of(row.item), number if row.at is None else row.at)
 
 
 def made(seed: int = 1) -> list[Turned]:

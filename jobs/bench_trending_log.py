@@ -7,13 +7,14 @@ a list needs, by clocks that are a year fast.
 
 from __future__ import annotations
 
-import gzip
 import math
 import random
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from jobs import interaction_logs
+from jobs.interaction_logs import Numbers
 from schemas.events import CommentAdded, Event, PostLiked, PostShared
 from schemas.ids import MIN_ID
 from streams.records import Record, TopicPartition
@@ -24,6 +25,16 @@ _FLOODER, _EARLY = 910_000_000, 920_000_000
 _YEAR_MS = 365 * 86_400_000
 _FLOOD_EVERY, _EARLY_PEOPLE = 10_000, 3
 KINDS = ("RT", "RE", "MT")
+_MEANT = {
+    "RT": "rt retweet share shared repost reshare quote forward purchase transaction buy",
+    "RE": "re reply comment commented answer message a2q c2q c2a",
+    "MT": "mt mention like liked favorite favourite save view click pv cart fav addtocart follow rating",
+}
+_KIND_OF = {word: kind for kind, words in _MEANT.items() for word in words.split()}
+_OWN_IDS, _FURTHER_IDS = 900_000_000, 1_000_000_000
+"""Below those of the forgeries, and above them."""
+_LATEST = 4e9
+"""Seconds: the year 2096."""
 
 
 class Interaction(NamedTuple):
@@ -37,18 +48,17 @@ class Interaction(NamedTuple):
 
 
 def read(path: Path, most: int | None = None) -> list[Interaction]:
-    """The first ``most`` lines of ``userA userB unixtime RT|MT|RE``, .gz or not, in the order of time. Raises
-    ``ValueError`` for anything else, and ``OSError``."""
+    """The first ``most`` lines of a log with times that ``jobs/interaction_logs.py`` reads, in their order; what is of
+    no kind is a mention. Raises ``ValueError`` for anything else, and ``OSError``."""
     found: list[Interaction] = []
-    opened = gzip.open if path.suffix == ".gz" else open
-    with opened(path, "rt") as lines:
-        for number, line in enumerate(lines, 1):
-            if most is not None and number > most:
-                break
-            words = line.split()
-            if len(words) != 4 or words[3] not in KINDS:
-                raise ValueError(f"{path}, line {number}: it has to read userA userB unixtime RT|MT|RE")
-            found.append(Interaction(int(words[2]) * 1000, int(words[0]), int(words[1]), words[3]))
+    ids = Numbers(_OWN_IDS, _FURTHER_IDS)
+    for row in interaction_logs.read(path, most):
+        where = f"{path}, line {row.line}"
+        if row.at is None or not 0 < row.at < _LATEST:
+            raise ValueError(f"{where}: it says no time, without which nothing trends: userA userB unixtime [RT|MT|RE]")
+        if (kind := _KIND_OF.get("mt" if row.kind is None else row.kind.lower())) is None:
+            raise ValueError(f"{where}: {row.kind!r} is no kind known: it has to read userA userB unixtime RT|MT|RE")
+        found.append(Interaction(int(row.at * 1000), ids.of(row.user), ids.of(row.item), kind))
     return sorted(found)
 
 

@@ -59,11 +59,30 @@ def test_what_stands_near_counts_and_the_last_counts_most() -> None:
     assert histories_of([Turned(1, 7, 3.0), Turned(1, 8, 1.0), Turned(1, 7, 0.5)]) == {1: [7, 8]}
 
 
+def test_likes_are_four_of_five_or_four_fifths_or_every_line(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    for text, liked in (
+        ("1 7 4\n1 8 3\n1 9 5\n", [7, 9]),
+        ("1 7 8\n1 8 7\n1 9 10\n", [7, 9]),
+        ("1,7,1\n1,8,0\n1,9,1\n", [7, 9]),
+        ("1 8\n1 7\n1 9\n", [8, 7, 9]),
+        ("1\t9\t964982703\n1\t7\t964982701\n", [7, 9]),
+    ):
+        log.write_text(text)
+        assert histories_of(read(log)) == {1: liked}, text
+    log.write_text("ann,x\nbob,x\nann,y\n")
+    (ann, bob), posts = histories_of(read(log)).items(), {one.post for one in read(log)}
+    assert ann[1][0] == bob[1][0] and len(posts) == 2 and ann[0] != bob[0]
+
+
 def test_what_is_no_log_is_told(tmp_path: Path) -> None:
     wrong = tmp_path / "log.csv.gz"
     with gzip.open(wrong, "wt") as file:
         file.write("userid,movieid,rating,timestamp\n1,2,5.0,3\n1,two,5.0,4\n")
-    with pytest.raises(ValueError, match="line 3"):
+    assert len(list(read(wrong))) == 2, "ids may be words"
+    with gzip.open(wrong, "wt") as file:
+        file.write("userid,movieid,rating,timestamp\n1,2,5.0,3\n1,two,good,4\n")
+    with pytest.raises(ValueError, match="line 3: the rating 'good' is no number"):
         bench_recommend.run(wrong)
     lone = tmp_path / "lone.csv"
     lone.write_text("1,2,5.0,3\n2,2,3.0,4\n")

@@ -39,15 +39,39 @@ def test_the_first_lines_of_the_higgs_log(settings: Settings, monkeypatch: pytes
 def test_what_is_no_log_is_told(tmp_path: Path) -> None:
     wrong = tmp_path / "log.txt"
     wrong.write_text("1 2 1341100972 MT\n1 2 now MT\n")
-    with pytest.raises(ValueError, match=r"now|log.txt, line 2"):
+    with pytest.raises(ValueError, match=r"log.txt, line 2: the time 'now'"):
         read(wrong)
     wrong.write_text("1 2 1341100972 XX\n")
-    with pytest.raises(ValueError, match="line 1: it has to read userA userB unixtime"):
+    with pytest.raises(ValueError, match="line 1: 'XX' is no kind known: it has to read userA userB unixtime"):
         read(wrong)
     wrong.write_text("1 2 1341100972 MT\n")
     assert read(wrong) == [Interaction(1_341_100_972_000, 1, 2, "MT")]
+    wrong.write_text("ann bob\nbob cy\n")
+    with pytest.raises(ValueError, match="line 1: it says no time"):
+        read(wrong)
+    wrong.write_text("1 2 1341100972 MT\n")
     with pytest.raises(ValueError, match="too few"):
         bench_trending.run(wrong)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ann bob 1341100972\n7 bob 1341100973\n",
+        "source,target,timestamp\nann,bob,1341100972000\n7,bob,1341100973000\n",
+        "# a comment\nann\tbob\t1341100972\tlike\n7\tbob\t1341100973\tMention\n",
+        "ann::bob::5::1341100972\n7::bob::3::1341100973\n",
+        "time,visitorid,event,itemid\n2012-07-01 00:02:52,ann,view,bob\n2012-07-01T00:02:53Z,7,click,bob\n",
+    ],
+)
+def test_logs_of_other_forms_are_read(tmp_path: Path, text: str) -> None:
+    log = tmp_path / "log"
+    log.write_text(text)
+    first, second = read(log)
+    assert (first.at, second.at) == (1_341_100_972_000, 1_341_100_973_000)
+    assert first.author == second.author >= 10**9 and first.person != first.author and second.person == 7
+    assert (first.kind, second.kind) == ("MT", "MT")
+    assert read(log, 1 + len(text.splitlines()) - 2) == [first], "the first lines alone"
 
 
 def test_the_made_log_is_the_same_each_time() -> None:
