@@ -75,7 +75,7 @@ def run(
 
 async def _run(home: Path, people: int, through: int, typed: int, misspelt: int) -> dict[str, object]:
     chance = random.Random(6)  # noqa: S311
-    settings = Settings(shutterlog_home=home, search_root=None, places_file=None)
+    settings = Settings(shutterlog_home=home, search_root=None, places_file=None, places_packaged=False)
     everybody = list(islice(crowd(chance), people))
     rates = await _through_the_sink(settings, everybody[:through])
     folder = folder_of(settings, 1)

@@ -28,7 +28,7 @@ from sinks.errors import FenceBehind, LogRemade, StoreAway
 from sinks.person_keys import PersonKeys
 from sinks.sealing import opened
 from sinks.search_index import FOLDER, Person, Writing, folder_of, held, open_index
-from sinks.search_places import cities, fingerprint
+from sinks.search_places import Places
 from sinks.search_rows import FILE, Held, PersonRow, PostRow, SearchRows
 from sinks.settings import Settings
 from streams.records import Spans, TopicPartition
@@ -64,7 +64,7 @@ class SearchSink:
         """``topic_ids`` names the incarnation of each source topic."""
         self._keys, self._generation, self._topic_ids, self._now = keys, generation, topic_ids, now
         self._folder = folder_of(settings, generation)
-        self._places = settings.places_file
+        self._places = Places.of(settings)
         self._fingerprinted: str | None = None
         self._purge_seconds = settings.search_purge_seconds
         self._opened: _Opened | None = None
@@ -155,8 +155,11 @@ class SearchSink:
 
     def _clear(self, writing: Writing) -> None:
         writing.clear()
-        for city in cities(self._places) if self._places else ():
+        names = set()
+        for city in self._places.cities():
             writing.city(city)
+            names.add(plain(city.name))
+        self._city_names = frozenset(names)
 
     def _noted(self, rows: SearchRows, stale: Sequence[str], fences: Held, rewrite: bool) -> None:
         rows.noted(_INDEXED, _said(fences))
@@ -216,13 +219,12 @@ class SearchSink:
 
     def _fingerprint(self) -> str:
         if self._fingerprinted is None:  # another file counts once the agent is started anew
-            self._fingerprinted = fingerprint(self._places) if self._places else ""
+            self._fingerprinted = self._places.fingerprint()
         return self._fingerprinted
 
     def _names_of_cities(self) -> frozenset[str]:
         if self._city_names is None:
-            found = cities(self._places) if self._places else ()
-            self._city_names = frozenset(plain(city.name) for city in found)
+            self._city_names = frozenset(plain(city.name) for city in self._places.cities())
         return self._city_names
 
 

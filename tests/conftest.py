@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -31,6 +32,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Name the session's folder before workers are started, so that all share it."""
     config.stash[SERVICES] = begin_session()
+    # 34,000 places in the index of every world would cost each some seconds; the tests of places ask for them.
+    os.environ["PLACES_PACKAGED"] = "false"
     config.pluginmanager.register(patience)
     if not hasattr(config, "workerinput"):
         stop_on_signals()

@@ -26,7 +26,7 @@ from schemas.events import (
 from sinks.errors import FenceBehind, LogRemade, StoreAway
 from sinks.search import SearchSink
 from sinks.search_index import FOLDER, HASHTAGS, PLACES, Writing
-from sinks.search_places import NoPlaces, cities
+from sinks.search_places import NoPlaces, Places, cities, packaged
 from sinks.search_reader import counted
 from sinks.search_rows import FILE
 from sinks.search_tiers import BEGINS, EXACT, FRIEND, FRIEND_TYPO, ONE_TYPO, TWO_TYPOS, WHOLE_TYPO
@@ -222,6 +222,7 @@ async def test_who_is_erased_is_found_no_more_and_later_is_in_no_file(world: Sea
     assert world.everything() == left != {}
 
 
+GEONAMES = Path(__file__).parents[3] / "shared/data/text/geonames_cities15000.zip"
 LINE = "{}\t{}\t{}\t{}\t{}\t{}\tP\tPPL\t{}\t\t01\t\t\t\t{}\t\t10\tEurope/X\t2024-01-01\n"
 CITIES = [
     (1, "Kotor", "Kotor", "Cattaro,Котор", 42.42, 18.77, "ME", 5345),
@@ -258,6 +259,43 @@ async def test_places_of_a_file_are_found_by_any_name_and_near(world: SearchWorl
     await world.sink().apply([], {})
     reader = world.reader()  # another one looks again after a while only
     assert await keys("cattaro") == [] and await keys("kotor") == ["l:Kotor"]
+
+
+async def test_without_a_file_the_package_s_places_are_found_and_a_file_wins(
+    world: SearchWorld, tmp_path: Path
+) -> None:
+    home = world.settings.shutterlog_home
+    world.settings = Settings(shutterlog_home=home, places_packaged=True)
+    await world.apply(world.sink())
+    await world.sink().apply([], {})
+    reader = world.reader()
+    munich = "g:2867714"
+    for query in ("münchen", "munich", "muenchen"):
+        assert (await reader.names(PLACES, query, None, 1))[0].key == munich
+    assert (await reader.near(48.137, 11.575, 30))[0].said.find("Munich") > 0
+    file = tmp_path / "places.txt"
+    file.write_text(LINE.format(2867714, "Minga", "Minga", "Munich", 48.13743, 11.57549, "DE", 1260391))
+    world.settings = Settings(shutterlog_home=home, places_packaged=True, places_file=file)
+    await world.sink().apply([], {})
+    reader = world.reader()
+    assert [hit.key for hit in await reader.names(PLACES, "munich", None, 9)] == [munich]
+    assert len(await reader.near(48.137, 11.575, 30)) == 1
+
+
+@pytest.mark.skipif(not GEONAMES.exists(), reason="the shared data folder is not here")
+def test_a_place_of_the_package_and_of_a_dump_has_one_id() -> None:
+    dumped = {city.id: city for city in cities(GEONAMES)}
+    both = [(city, dumped[city.id]) for city in packaged() if city.id in dumped]
+    assert len(both) > 0.99 * len(dumped)
+    apart = [1 for one, other in both if abs(one.latitude - other.latitude) > 0.1 or one.country != other.country]
+    assert len(apart) < 0.001 * len(both)
+
+
+def test_the_package_is_the_default_and_can_be_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PLACES_PACKAGED")
+    assert Places.of(Settings()).packaged
+    monkeypatch.setenv("PLACES_PACKAGED", "false")
+    assert list(Places.of(Settings()).cities()) == [] and Places.of(Settings()).fingerprint() == ""
 
 
 @pytest.mark.parametrize("text", ["one line\n", LINE.format("x", "", "", "", 1, 2, "", 3)])
