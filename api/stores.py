@@ -15,6 +15,7 @@ from api.access_tokens import AccessTokens
 from api.outbox import Outbox
 from api.passwords import Passwords
 from api.returning import Returning
+from api.searches import Searches
 from sinks.accounts import AccountReader
 from sinks.adoption import AdoptedGenerations, stored_in
 from sinks.affinity import AFFINITIES, AffinityReader
@@ -104,6 +105,7 @@ class Stores:
     explore_model: CurrentModel
     seen: Seen
     returning: Returning
+    searches: Searches
     emails: Emails | None
     outbox: Outbox
     objects: ObjectStore
@@ -243,6 +245,8 @@ async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
         await stack.enter_async_context(affinity_watch.watching())
         returning = Returning(lambda generation: _sleepers(settings, redis, generation))
         await stack.enter_async_context(returning.at_work())
+        searches = Searches()
+        await stack.enter_async_context(searches.at_work())
         outbox = Outbox(mailer)
         await stack.enter_async_context(outbox.at_work())
         notice_tail = NoticeTail(settings)
@@ -281,6 +285,7 @@ async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
             explore_model=CurrentModel(co_engagement_folder(settings)),
             seen=Seen(redis, buckets=settings.buckets, inactive_days=settings.inactive_days),
             returning=returning,
+            searches=searches,
             emails=Emails(cassandra, settings.email_secret) if mailer else None,
             outbox=outbox,
             objects=ObjectStore.of(settings),

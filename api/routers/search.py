@@ -1,16 +1,18 @@
-"""Search: people, hashtags, places and posts, as one types."""
+"""Search: people, hashtags, places and posts, as one types. That somebody searched is said to the log, sealed."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query, Request
 
 from api.consistency import Fresh
 from api.cursors import Cursor, Limit
 from api.identity import Visitor
+from api.log import now_ms
 from api.models_search import FoundHashtags, FoundPeople, FoundPlaces, FoundPosts
 from api.problems import Problem, problems
+from api.searches import Search
 from api.searching import Searching
 from api.stores import Opened
 
@@ -35,26 +37,48 @@ Near = Annotated[
 Radius = Annotated[float, Query(gt=0, le=500, description="How far away they may be, with `near`.")]
 
 
+class Noted:
+    """What one request has to say of a search."""
+
+    def __init__(self, request: Request, visitor: Visitor, stores: Opened) -> None:
+        self._trace_id: str = request.scope["state"]["trace_id"]
+        self._visitor, self._stores = visitor, stores
+
+    def of(self, kind: str, query: str, cursor: int | None, results: int) -> None:
+        """Of ``kind`` for ``query``; nothing for a later page, for a stranger, or where no words were asked for."""
+        words = query.strip()
+        if self._visitor is None or cursor is not None or not words:
+            return
+        search = Search(self._visitor.user_id, kind, words, results, now_ms(), self._trace_id)
+        self._stores.searches.note(self._stores, search)
+
+
+Noting = Annotated[Noted, Depends(Noted)]
+"""Notes a search, in a route."""
+
+
 @router.get("/people", responses=_ANSWERS)
 async def search_people(
-    asked: Asked, visitor: Visitor, stores: Opened, fresh: Fresh, cursor: Cursor, limit: Limit = 20
+    asked: Asked, visitor: Visitor, stores: Opened, fresh: Fresh, noted: Noting, cursor: Cursor, limit: Limit = 20
 ) -> FoundPeople:
     """People whose username or name begins so, every word of it; after them those that are a typo away (of four letters
     on one, of eight on two). First whom you follow, then by followers, a badge, and how many you know follow them."""
     viewer_id = visitor.user_id if visitor else None
     await fresh.reach(viewer_id or 0, *_VIEWS)
     items, after = await Searching(stores, viewer_id).people(asked, cursor, limit)
+    noted.of("people", asked, cursor, len(items))
     return FoundPeople(items=items, next_cursor=after)
 
 
 @router.get("/hashtags", responses=_ANSWERS)
 async def search_hashtags(
-    asked: Asked, visitor: Visitor, stores: Opened, fresh: Fresh, cursor: Cursor, limit: Limit = 20
+    asked: Asked, visitor: Visitor, stores: Opened, fresh: Fresh, noted: Noting, cursor: Cursor, limit: Limit = 20
 ) -> FoundHashtags:
     """Hashtags that begin so, the most used first; after them those that are a typo away."""
     viewer_id = visitor.user_id if visitor else None
     await fresh.reach(viewer_id or 0, *_VIEWS)
     items, after = await Searching(stores, viewer_id).hashtags(asked, cursor, limit)
+    noted.of("hashtags", asked, cursor, len(items))
     return FoundHashtags(items=items, next_cursor=after)
 
 
@@ -63,6 +87,7 @@ async def search_places(
     visitor: Visitor,
     stores: Opened,
     fresh: Fresh,
+    noted: Noting,
     cursor: Cursor,
     asked: AskedOrNot = "",
     near: Near = None,
@@ -80,18 +105,20 @@ async def search_places(
         items, after = await searching.places(asked, cursor, limit)
     else:
         items, after = await searching.near(asked, where, radius_km, cursor, limit)
+    noted.of("places", asked, cursor, len(items))
     return FoundPlaces(items=items, next_cursor=after)
 
 
 @router.get("/posts", responses=_ANSWERS)
 async def search_posts(
-    asked: Asked, visitor: Visitor, stores: Opened, fresh: Fresh, cursor: Cursor, limit: Limit = 20
+    asked: Asked, visitor: Visitor, stores: Opened, fresh: Fresh, noted: Noting, cursor: Cursor, limit: Limit = 20
 ) -> FoundPosts:
     """Posts whose captions have all these words, the newest first; the last word may be the beginning of one."""
     viewer_id = visitor.user_id if visitor else None
     await fresh.reach(viewer_id or 0, *_VIEWS, "posts")
     counted = await fresh.reach_counts(viewer_id or 0)
     items, after = await Searching(stores, viewer_id).posts(asked, cursor, limit, counted)
+    noted.of("captions", asked, cursor, len(items))
     return FoundPosts(items=items, next_cursor=after)
 
 

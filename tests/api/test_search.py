@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from schemas.events import PostPublished, PostSubmitted, Source
-from sinks.sealing import seal
+from schemas.events import PostPublished, PostSubmitted, Searched, Source
+from sinks.errors import StoreAway
+from sinks.sealing import opened, seal
 from tests.api.gateway import Gateway, Person
 from tests.streams.post_events import picture
 
@@ -145,3 +146,35 @@ async def test_what_cannot_be_looked_for_is_refused(
 ) -> None:
     answer = await gateway.client.get(f"/api/v1/search/{what}", params=given)
     assert (answer.status_code, answer.json()["type"].rpartition(":")[2]) == (422, kind)
+
+
+async def test_a_search_is_said_sealed_once_and_by_nobody_else(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada, eve = [await gateway.person() for _ in range(2)]
+    await gateway.catch_up()
+
+    async def searches() -> list[Searched]:
+        await gateway.stores.searches.done()
+        return [event for event in gateway.said if isinstance(event, Searched) and event.actor_id == int(ada.id)]
+
+    assert await everybody(gateway, ada.username[:2], ada), "several pages"
+    for what in ("hashtags", "places", "posts"):
+        await get(gateway, what, ada, q=f" {ada.username} ")
+        await get(gateway, what, q=ada.username)
+    await get(gateway, "places", ada, near="51.5,-0.12")
+    said = {event.kind: event for event in await searches()}
+    assert len(await searches()) == 4 and set(said) == {"people", "hashtags", "places", "captions"}
+    assert all(event.viewer_id == int(ada.id) and event.trace_id for event in said.values())
+    keys = await gateway.stores.keys.get_many([int(ada.id), int(eve.id)])
+    assert opened(keys, int(ada.id), said["people"].query) == ada.username[:2]
+    assert opened(keys, int(ada.id), said["captions"].query) == ada.username
+    assert (said["people"].results, said["captions"].results) == (1, 0)
+    assert ada.username.encode() not in said["captions"].query
+
+    async def away(*given: object) -> None:
+        raise StoreAway("the log is away")
+
+    monkeypatch.setattr(gateway.stores.producer, "produce", away)
+    await get(gateway, "people", ada, q=ada.username)
+    assert len(await searches()) == 4

@@ -1,0 +1,83 @@
+"""That somebody looked for something, as an event: said beside the answer, which neither waits for the log nor fails
+with it. Only who is logged in is said to search, once for each list and not for each of its pages; what they looked for
+is sealed under their key, and goes with it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+from schemas.events import Searched
+from sinks.errors import StoreAway
+from sinks.sealing import seal
+
+if TYPE_CHECKING:
+    from api.stores import Stores
+
+WAITING = 1000
+"""Searches, at most, that are still to be said; what comes meanwhile is not."""
+logger = logging.getLogger(__name__)
+
+
+class Search(NamedTuple):
+    """``results``: how many the first page holds; ``at`` in ms."""
+
+    viewer_id: int
+    kind: str
+    query: str
+    results: int
+    at: int
+    trace_id: str
+
+
+class Searches:
+    """Says them, each by a task."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def note(self, stores: Stores, search: Search) -> None:
+        """Begin to say it."""
+        if len(self._tasks) >= WAITING:
+            return
+        task = asyncio.create_task(_say(stores, search))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def done(self) -> None:
+        """Wait until nothing is left to be said."""
+        await asyncio.gather(*self._tasks)
+
+    @asynccontextmanager
+    async def at_work(self) -> AsyncIterator[None]:
+        """At the end of the block what is under way is dropped."""
+        try:
+            yield
+        finally:
+            under_way = list(self._tasks)
+            for task in under_way:
+                task.cancel()
+            await asyncio.gather(*under_way, return_exceptions=True)
+
+
+async def _say(stores: Stores, search: Search) -> None:
+    try:
+        key = (await stores.keys.get_many([search.viewer_id])).get(search.viewer_id)
+        if key is None:  # erased meanwhile
+            return
+        event = Searched(
+            event_id=stores.snowflakes.next(),
+            at=search.at,
+            actor_id=search.viewer_id,
+            trace_id=search.trace_id,
+            viewer_id=search.viewer_id,
+            query=seal(key, search.viewer_id, search.query),
+            kind=search.kind,
+            results=search.results,
+        )
+        await stores.producer.produce(event)
+    except StoreAway as away:
+        logger.info("a search is not said: %s", away)
