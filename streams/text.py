@@ -1,7 +1,7 @@
 """What stands in captions and comments: hashtags, mentions and addresses, by the rules of twitter-text.
 
-A tag or a mention within an address is none. Addresses are found to that end, and to count them: any name of letters
-counts as a top-level domain, where twitter-text has a list of those that exist today.
+A tag or a mention within an address is none. Addresses are found to that end, and to count them: names that end with
+a top-level domain that exists.
 """
 
 from __future__ import annotations
@@ -11,10 +11,13 @@ import unicodedata
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from streams.tops import tops
+
 TAGS_AT_MOST = 30
 """Hashtags of one text that are taken; further ones are only text."""
 NAMES_AT_MOST = 20
 """Mentions of one text that are taken."""
+_SLUG_AT_MOST = 40
 
 _HASHES, _ATS = "#＃", "@＠"
 _TAG_MARKS = frozenset(
@@ -45,21 +48,28 @@ _PATH_END = f"(?:[+\\-a-z{_CYRILLIC}0-9=_#/{_LATIN}]|{_BALANCED})"
 _ADDRESS = re.compile(
     f"(?P<before>[^A-Za-z0-9@＠$#＃{_INVALID}]|^)"
     "(?P<scheme>https?://)?"
-    f"(?P<host>(?:{_LETTER}(?:[-_]|{_LETTER}){{0,62}}\\.){{1,20}}(?P<top>[a-z]{{2,}}|(?![0-9]){_LETTER}{{2,}})(?![0-9a-zA-Z@+-]))"
+    f"(?P<host>(?:{_LETTER}(?:[-_]|{_LETTER}){{0,62}}\\.){{1,20}}(?P<top>xn--[a-z0-9-]+|[a-z]{{2,}}|(?![0-9]){_LETTER}{{2,}})(?![0-9a-zA-Z@+-]))"
     "(?::[0-9]+)?"
     f"(?P<path>/(?:(?:{_PATH}*(?:{_BALANCED}{_PATH}*)*{_PATH_END})|(?:@{_PATH}+/))?)?"
     "(?:\\?[a-z0-9!?*'@();:&=+$/%#\\[\\]\\-_.,~|]*[a-z0-9\\-_&=#/])?",
     re.IGNORECASE,
 )
-_ASCII_HOST = re.compile("(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\\.)+[a-z]{2,}", re.IGNORECASE)
+_ASCII_HOST = re.compile(f"(?:[a-z0-9{_LATIN}-]+\\.)+(?:xn--[a-z0-9-]+|[a-z]{{2,}})", re.IGNORECASE)
+_ENDS_NO_TOP = re.compile("[0-9a-zA-Z@+-]")
+"""What may not stand right behind a top-level domain."""
+_SHORTENED = re.compile(
+    "https?://t\\.co/(?P<slug>[a-z0-9]+)(?:\\?[a-z0-9!?*'@();:&=+$/%#\\[\\]\\-_.,~|]*[a-z0-9\\-_&=#/])?", re.IGNORECASE
+)
+"""What stands behind the name that it gives is not part of such an address, which is 40 letters long at most."""
 _LABEL = re.compile("[^-_](?:.*[^-_])?|[^-_]")
 
-_MENTION = re.compile(
-    "(?:^|[^a-zA-Z0-9_!#$%&*@＠]|(?:^|[^a-zA-Z0-9_+~.-])(?:rt|RT|rT|Rt):?)"
-    "[@＠](?P<name>[a-zA-Z0-9_]{1,20})(?P<list>/[a-zA-Z][a-zA-Z0-9_-]{0,24})?"
-)
+_BEFORE_MENTION = "(?:^|[^a-zA-Z0-9_!#$%&*@＠]|(?:^|[^a-zA-Z0-9_+~.-])(?:rt|RT|rT|Rt):?)[@＠]"
+_LIST = "/[a-zA-Z][a-zA-Z0-9_-]{0,24}"
+_MENTION = re.compile(f"{_BEFORE_MENTION}(?P<name>[a-zA-Z0-9_]{{1,20}})(?P<list>{_LIST})?")
 _MENTION_ENDS = re.compile(f"[@＠{_LATIN}]|://")
-_OWN_MENTION = re.compile("(?<![a-zA-Z0-9_!#$%&*@＠.])[@＠](?P<name>[a-zA-Z0-9._]{3,30})(?![a-zA-Z0-9_@＠])")
+_OWN_MENTION = re.compile(f"{_BEFORE_MENTION}(?P<name>[a-zA-Z0-9._]{{0,29}}[a-zA-Z0-9_])(?![a-zA-Z0-9_])")
+_OWN_MENTION_ENDS = re.compile(f"{_MENTION_ENDS.pattern}|{_LIST}")
+"""A list of somebody's is not that person."""
 
 
 class Entity(NamedTuple):
@@ -72,26 +82,53 @@ class Entity(NamedTuple):
 
 def addresses(text: str) -> list[Entity]:
     """The web addresses in ``text``, with or without ``http://``."""
-    if "." not in text:
-        return []
     found: list[Entity] = []
-    for match in _ADDRESS.finditer(text):
-        start, end = match.end("before"), match.end()
-        labels = match["host"].split(".")
-        if not all(_LABEL.fullmatch(label) for label in labels) or "_" in labels[-2]:
+    at = 0 if "." in text else len(text)
+    while match := _ADDRESS.search(text, at):
+        at, host = match.end(), match["host"]
+        length = _named(host)
+        if length < len(host):
+            at = match.start("host") + (length or len(host))
+        labels = host[:length].split(".")
+        if len(labels) < 2 or not all(_LABEL.fullmatch(label) for label in labels) or "_" in labels[-2]:
             continue
         if match["scheme"] is None:
-            if match["before"] in ("-", "_", ".", "/"):
+            if match["before"] not in ("-", "_", ".", "/"):
+                found += _ascii(text, match.start("host"), host[:length], at)
+            continue
+        start, end = match.end("before"), at
+        if shortened := _SHORTENED.match(text, start, end):
+            if len(shortened["slug"]) > _SLUG_AT_MOST:
                 continue
-            # Without a scheme only ASCII is taken for a host, so that words of other scripts may stand right before it.
-            hosts = list(_ASCII_HOST.finditer(match["host"]))
-            if not hosts:
-                continue
-            start = match.start("host") + hosts[-1].start()
-            if hosts[-1].end() < len(match["host"]):
-                end = match.start("host") + hosts[-1].end()
+            end = shortened.end()
         found.append(Entity(text[start:end], start, end))
     return found
+
+
+def _ascii(text: str, start: int, host: str, end: int) -> Iterator[Entity]:
+    """Without a scheme only ASCII is taken for a host, so that words of other scripts may stand right before it; each
+    of several. What follows the last one, up to ``end``, is its path."""
+    for match in _ASCII_HOST.finditer(host):
+        if length := _named(match[0]):
+            begins, ends = start + match.start(), start + match.start() + length
+            if match.start() + length == len(host):
+                ends = end
+            yield Entity(text[begins:ends], begins, ends)
+
+
+def _named(host: str) -> int:
+    """How much of ``host`` is a name under a top-level domain that exists: as much as can be, 0 for nothing."""
+    end, known = len(host), tops()
+    while (dot := host.rfind(".", 0, end)) > 0:
+        label = host[dot + 1 : end].lower()
+        if label.startswith("xn--"):
+            return end
+        for length in range(len(label), 1, -1):
+            # Other scripts put no blank between a name and the word behind it.
+            if label[:length] in known and not _ENDS_NO_TOP.match(label, length):
+                return dot + 1 + length
+        end = dot
+    return 0
 
 
 def hashtags(text: str) -> list[Entity]:
@@ -120,16 +157,16 @@ def names(text: str) -> list[list[str]]:
     if not any(sign in text for sign in _ATS):
         return []
     within = addresses(text)
-    found: dict[str, list[str]] = {}
+    found: dict[tuple[str, ...], None] = {}
     for match in _OWN_MENTION.finditer(text):
-        if any(match.start() < one.end and one.start < match.end() for one in within if "@" in one.text):
+        start, end = match.span("name")
+        if any(one.start < start < one.end for one in within if "@" in one.text):
             continue
-        if _MENTION_ENDS.match(text, match.end()):
-            continue
-        name = match["name"].rstrip(".").lower()
-        meant = [name] + ([name.partition(".")[0]] if "." in name else [])
-        found.setdefault(name, [one for one in meant if len(one) >= 3])
-    return [meant for meant in found.values() if meant][:NAMES_AT_MOST]
+        name = match["name"].lower()
+        first, dot, _ = name.partition(".")
+        meant = ([] if _OWN_MENTION_ENDS.match(text, end) else [name]) + ([first] if dot else [])
+        found.setdefault(tuple(one for one in meant if len(one) >= 3))
+    return [list(meant) for meant in found if meant][:NAMES_AT_MOST]
 
 
 def tags(text: str) -> list[str]:

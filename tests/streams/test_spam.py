@@ -10,9 +10,9 @@ from streams.spam import is_flood
 @pytest.mark.parametrize(
     "words",
     [
-        "http://a.example http://b.example https://c.example https://d.example",
+        "http://a.org http://b.org https://c.org https://d.org",
         "a.com b.net c.xyz D.COM",
-        "www.a.example www.b.example www.c.example www.d.example",
+        "www.a.shop www.b.shop www.c.shop www.d.shop",
         "bit.ly/1 bit.ly/2 t.me/3 x.it/4",
     ],
 )

@@ -57,6 +57,24 @@ def test_names_are_those_that_people_have_here() -> None:
     assert len(names(" ".join(f"@person{n}" for n in range(50)))) == text.NAMES_AT_MOST
 
 
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("RT@ada: so true. rt:@bob, but not start@carl", [["ada"], ["bob"]]),
+        ("She is great.@ada knows", [["ada"]]),
+        ("@ada/friends is a list, and @bob/ or @carl/1 are none", [["bob"], ["carl"]]),
+        ("日本@ada ＠bob (@carl)", [["ada"], ["bob"], ["carl"]]),
+        ("@ada@bob @née_x @ada://x", []),
+        # Of a name with dots that cannot be one, what stands before the first dot is left.
+        ("@ada.lovelace@x @bob.é @carl.b/list", [["ada"], ["bob"], ["carl"]]),
+        ("@ada.@bob.@carl", [["ada"], ["bob"], ["carl"]]),
+    ],
+)
+def test_names_begin_and_end_where_mentions_do(words: str, expected: list[list[str]]) -> None:
+    assert names(words) == expected
+    assert {meant[-1] for meant in names(words)} == {one.text for one in mentions(words)}
+
+
 def test_tags_are_folded_and_few() -> None:
     assert tags("#Dusk #dusk #ＤＵＳＫ #Cafe\u0301 #café #cafe #STRASSE #straße") == ["dusk", "café", "cafe", "strasse"]
     assert len(tags(" ".join(f"#tag{n}" for n in range(50)))) == text.TAGS_AT_MOST
@@ -68,6 +86,21 @@ def test_tags_are_folded_and_few() -> None:
         ("see http://☃.net/, example.com/a(b)c.", ["http://☃.net/", "example.com/a(b)c"]),
         ("これはexample.comです", ["example.com"]),
         ("a@example.com -example.com http://-a.com http://256.1.2.3/", []),
+        # Names under what is no top-level domain are none, with a scheme neither; of a longer one, what is one.
+        ("notes.txt http://a.html/x It was late.Then we left http://printer.local/", []),
+        (
+            "http://a.museum/x?y=z http://a.com.bak http://b.org/c",
+            ["http://a.museum/x?y=z", "http://a.com", "http://b.org/c"],
+        ),
+        ("a.nowhere/http://b.org/c", ["http://b.org/c"]),
+        (
+            "http://xn--h1alffa9f.xn--p1ai/ http://россия.рф/a http://例え.みんなです",
+            ["http://xn--h1alffa9f.xn--p1ai/", "http://россия.рф/a", "http://例え.みんな"],
+        ),
+        # Without a scheme: of several names between words of another script each, and the path is of the last one.
+        ("まずa.comとb.orgへ、次にc.net/dへ", ["a.com", "b.org", "c.net/d"]),
+        # What stands behind the name in a shortened address is not part of it, and a longer name is none.
+        ("https://t.co/aB3、 https://t.co/aB3/c http://t.co/" + "a" * 41, ["https://t.co/aB3", "https://t.co/aB3"]),
     ],
 )
 def test_addresses(words: str, expected: list[str]) -> None:
