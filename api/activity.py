@@ -78,7 +78,7 @@ class Activity:
         asked = [group for group in groups if group.kind not in preferences.silenced]
         posts = {group.post for group in asked if group.post and group.kind != UPLOAD_FAILED}
         stories = {group.target for group in asked if group.kind == STORY_REACTION}
-        ids = [group.group_id for group in asked]
+        ids = {group.group_id: (group.kind, group.post) for group in asked}
         standing, open_posts, open_stories = await asyncio.gather(
             self._stores.notifications.standing(self._recipient_id, ids, self.audience),
             self.audience.open_posts(posts),

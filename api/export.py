@@ -19,7 +19,7 @@ from sinks.sealing import opened
 from streams.story_views import REACTED
 
 _AT_ONCE = 100
-_IDS = ("_id", "_ids", "mentions", "tagged", "media", "target", "post")
+_IDS = ("_id", "_ids", "mentions", "mentioned", "tagged", "media", "target", "post")
 
 
 class _Sent(io.RawIOBase):

@@ -37,6 +37,7 @@ from sinks.home_feed_sleep import Seen, Sleepers
 from sinks.home_feed_watch import FEEDS, STORY_TRAYS, FeedWatch
 from sinks.idempotency import IdempotencyKeys, Submissions
 from sinks.insights import InsightReader
+from sinks.last_edits import LastEdits
 from sinks.likes import LikeReader
 from sinks.log_since import LogSince
 from sinks.mail import Mailer
@@ -137,6 +138,7 @@ class Stores:
     idempotency: IdempotencyKeys
     submissions: Submissions
     throttles: Throttles
+    last_edits: LastEdits
     notice_tail: NoticeTail
     log_since: LogSince
     topics: Topics
@@ -301,6 +303,7 @@ async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
             notice_tail=notice_tail,
             log_since=log_since,
             throttles=Throttles(redis, prefix=settings.topic_prefix, circuit=circuit),
+            last_edits=LastEdits(redis, prefix=settings.topic_prefix, circuit=circuit),
             topics=topics,
             snowflakes=SnowflakeMaker(settings.node_id),
             passwords=passwords,

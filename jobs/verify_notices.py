@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ from schemas.events import (
     NotificationPreferencesChanged,
     NotificationsSeen,
     Notified,
+    PostEdited,
     PostLiked,
     PostPublished,
     PostUnliked,
@@ -68,6 +70,10 @@ class NoticeFold:
     """(group, position) → (actor, comment, time)."""
     sources: dict[tuple[int, str, int], tuple[int, int]] = field(default_factory=dict)
     """(recipient, source topic, partition) → offset and number of the last event that came of it."""
+    hushed: set[Subject] = field(default_factory=set)
+    """Of being named by a post: what was said last is that it is over. The row stays, since readers ask the post."""
+    replies: dict[tuple[int, int], set[Subject]] = field(default_factory=dict)
+    """(recipient, comment) → all that was ever asked or said of replies to it."""
     again: list[str] = field(default_factory=list)
     """What was said a second time."""
     seen: dict[tuple[int, int], int] = field(default_factory=dict)
@@ -87,7 +93,11 @@ class NoticeFold:
             case NoticeWithdrawn():
                 self._once(event)
                 subject = Subject(event.recipient_id, event.kind, event.target, event.actor_id, event.comment)
-                self.standing.pop(subject, None)
+                if subject.kind == "tag" or (subject.kind == "mention" and subject.comment == 0):
+                    self.hushed.add(subject)
+                else:
+                    for one in self._meant(subject):
+                        self.standing.pop(one, None)
             case NotificationsSeen():
                 self.seen[event.viewer_id, event.position] = event.at
             case NotificationPreferencesChanged():
@@ -103,7 +113,9 @@ class NoticeFold:
         self.sources[key] = max(place, self.sources.get(key, place))
 
     def _told(self, subject: Subject, said: Said) -> None:
+        self._note(subject)
         self.standing[subject] = said
+        self.hushed.discard(subject)
         self.groups[subject.group] = said
         self.days[subject.recipient, said.at // 86_400_000, subject.group] = said.position
         self.recents[subject.group, said.position] = (subject.actor, subject.comment, said.at)
@@ -126,13 +138,24 @@ class NoticeFold:
                     self._stands(Subject(event.parent_author_id, "reply", event.parent_id, who, comment))
                 if owner != event.parent_author_id or not event.parent_id:
                     self._stands(Subject(owner, "comment", post, who, comment))
-            case CommentDeleted(post_id=post, comment_id=comment):
-                self.asked.discard(Subject(event.author_id, "comment", post, event.commenter_id, comment))
+            case CommentDeleted(post_id=post, comment_id=comment, commenter_id=who):
+                self.asked.discard(Subject(event.author_id, "comment", post, who, comment))
+                self.asked.discard(Subject(event.parent_author_id, "reply", event.parent_id, who, comment))
+                self.asked -= {Subject(person, "mention", post, who, comment) for person in event.mentions}
+                if event.replied:
+                    self.asked -= self.replies.get((who, comment), set())
             case PostPublished(post_id=post):
                 for person in event.tagged:
                     self._stands(Subject(person, "tag", post, event.author_id))
                 for person in set(event.mentions).difference(event.tagged):
                     self._stands(Subject(person, "mention", post, event.author_id))
+            case PostEdited(post_id=post):
+                lists = (event.unmentioned, "mention"), (event.untagged, "tag")
+                self.asked -= {Subject(one, kind, post, event.author_id) for people, kind in lists for one in people}
+                for one in event.newly_mentioned:
+                    self._stands(Subject(one, "mention", post, event.author_id))
+                for one in event.newly_tagged:
+                    self._stands(Subject(one, "tag", post, event.author_id))
             case Followed(follower_id=a, followee_id=b):
                 if event.actor_id == a and event.source == "":
                     self._stands(Subject(b, "follow", 0, a))
@@ -152,11 +175,22 @@ class NoticeFold:
 
     def _stands(self, subject: Subject) -> None:
         if subject.recipient != subject.actor:
+            self._note(subject)
             self.asked.add(subject)
+
+    def _note(self, subject: Subject) -> None:
+        if subject.kind == "reply":
+            self.replies.setdefault((subject.recipient, subject.target), set()).add(subject)
+
+    def _meant(self, withdrawn: Subject) -> Iterable[Subject]:
+        """What a withdrawal takes back: of replies without a comment all those to one."""
+        if withdrawn.kind == "reply" and withdrawn.comment == 0:
+            return self.replies.get((withdrawn.recipient, withdrawn.target), ())
+        return (withdrawn,)
 
     def unpaid(self) -> list[tuple[str, str]]:
         """What the emitter of notices owes: (what it is about, why it is wrong)."""
-        said = {subject for subject in self.standing if subject.kind != "upload_failed"}
+        said = {subject for subject in self.standing if subject.kind != "upload_failed"} - self.hushed
         late = [(_name(one), "is to be told, and nothing says so") for one in sorted(self.asked - said)]
         late += [(where, "what it asks for is said a second time") for where in self.again]
         return late + [(_name(one), "is told, though it is undone or never was") for one in sorted(said - self.asked)]

@@ -28,6 +28,8 @@ from schemas.events import (
     PostSubmitted,
     PostUnliked,
 )
+from streams.notices import renaming
+from streams.notifications import named
 
 TORN_SHARE = 0.04
 """Uploads whose file is broken, so that rejections happen."""
@@ -139,8 +141,8 @@ class Doings:
     def _submission(self, post_id: int, author: int, media: list[int]) -> Callable[[], Step]:
         random = self.random
         tags, place = self._tags((0, 0, 1, 1, 2, 3)), self._where()
-        named = [self._somebody(author) if random.random() < NAMED_SHARE else () for _ in range(2)]
-        post = Post(post_id, author, tags, place, *named)
+        mentions, tagged = (self._somebody(author) if random.random() < NAMED_SHARE else () for _ in range(2))
+        post = Post(post_id, author, tags, place, mentions, tagged)
         caption = self.world.said(1, 11, tags, post.mentions)
 
         def submit() -> PostSubmitted:
@@ -180,10 +182,11 @@ class Doings:
         if not (from_dead or self.alive):
             return self._profile()
         if from_dead:
-            post = self.random.choice(self.dead)
+            post = before = self.random.choice(self.dead)
         else:
             place = self._place()
-            post = self.alive[place] = self._changed(self.alive[place])
+            before = self.alive[place]
+            post = self.alive[place] = self._changed(before)
         event_id = self.ids.next()
         return PostEdited(
             event_id=event_id,
@@ -194,6 +197,7 @@ class Doings:
             **about(post),
             mentions=list(post.mentions),
             tagged=list(post.tagged),
+            **renaming(named(before.mentions, before.tagged), named(post.mentions, post.tagged))._asdict(),
             caption=self.world.sealed(
                 post.author, event_id, "caption", self.world.said(1, 11, post.hashtags, post.mentions)
             ),
@@ -205,6 +209,8 @@ class Doings:
         if random.random() < RETAGGED_SHARE:
             post = post._replace(hashtags=self._tags((0, 1, 2)), place=self._where())
         if random.random() < RENAMED_SHARE:
+            if random.random() < 0.1:  # whoever was mentioned is tagged now, and the other way round
+                return post._replace(mentions=post.tagged, tagged=post.mentions)
             if (post.mentions or post.tagged) and random.random() < 0.6:
                 fewer = post._replace(mentions=post.mentions[1:])
                 return fewer if post.mentions else post._replace(tagged=post.tagged[1:])

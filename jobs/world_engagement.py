@@ -45,6 +45,7 @@ class Comment(NamedTuple):
     user: int
     parent: int
     parent_user: int
+    mentions: tuple[int, ...] = ()
 
 
 class Engagement:
@@ -116,10 +117,11 @@ class Engagement:
             return None
         base = self._by(user, post)
         comment_id = base["event_id"]
-        made = Comment(comment_id, post, user, parent.comment_id if parent else 0, parent.user if parent else 0)
+        above_it = (parent.comment_id, parent.user) if parent else (0, 0)
+        mentions = self._mentioned(user, post)
+        made = Comment(comment_id, post, user, *above_it, tuple(mentions))
         self._comments.append(made)
         del self._comments[:-_REMEMBERED]
-        mentions = self._mentioned(user, post)
         text = self._world.said(1, 8, (), mentions)
         return CommentAdded(
             **base,
@@ -141,7 +143,7 @@ class Engagement:
         friend = self._follows.friend(self._world.number_of(user))
         if friend is not None:
             near.append(self._world.people[friend])
-        commenters = [one.user for one in self._comments[:-1] if one.post.post_id == post.post_id]
+        commenters = [one.user for one in self._comments if one.post.post_id == post.post_id]
         if commenters:
             near.append(random.choice(commenters))
         return list(dict.fromkeys(random.choices(near, k=random.choice((1, 1, 2)))))
@@ -159,12 +161,16 @@ class Engagement:
                 "parent_author_id": one.parent_user,
             }
             self._gone.append(CommentAdded(**self._by(one.user, one.post), **place, text=text))
+        replies = [other for other in self._comments if other.parent == one.comment_id]
         return CommentDeleted(
             **self._by(by, one.post),
             **about(one.post),
             comment_id=one.comment_id,
             parent_id=one.parent,
+            parent_author_id=one.parent_user,
             commenter_id=one.user,
+            mentions=list(dict.fromkeys(person for said in (one, *replies) for person in said.mentions)),
+            replied=bool(replies),
         )
 
     def _pin(self, alive: Sequence[Post]) -> Event | None:

@@ -26,11 +26,12 @@ ZERO_ALLOWED = {
     ("CommentAdded", "parent_id"),
     ("CommentAdded", "parent_author_id"),
     ("CommentDeleted", "parent_id"),
+    ("CommentDeleted", "parent_author_id"),
     ("PostSaved", "collection_id"),
     ("PostUnsaved", "collection_id"),
 }
 """Ids that may also be 0."""
-_PEOPLE = ("mentions", "tagged")
+_PEOPLE = ("mentions", "tagged", "newly_mentioned", "newly_tagged", "unmentioned", "untagged")
 """Fields that are lists of ids too, though their names do not end as those of the others do."""
 
 

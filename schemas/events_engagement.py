@@ -51,7 +51,11 @@ class CommentAdded(Event, frozen=True, kw_only=True):
 
 
 class CommentDeleted(Event, frozen=True, kw_only=True):
-    """A comment is gone for good, and with it its replies, whatever else the log says of them."""
+    """A comment is gone for good, and with it its replies, whatever else the log says of them.
+
+    ``mentions`` are the people whom it or one of its replies names, and ``replied`` whether it has any, both as far as
+    the writer looked: they are told at once that it is gone, and readers ask anyway.
+    """
 
     TOPIC = "engagement"
     KEY = "post_id"
@@ -62,6 +66,9 @@ class CommentDeleted(Event, frozen=True, kw_only=True):
     commenter_id: int
     hashtags: list[str] = []
     place: str = ""
+    parent_author_id: int = 0
+    mentions: list[int] = []
+    replied: bool = False
 
 
 class CommentPinned(Event, frozen=True, kw_only=True):

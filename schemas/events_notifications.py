@@ -37,7 +37,8 @@ class Notified(Event, frozen=True, kw_only=True):
 
 
 class NoticeWithdrawn(Event, frozen=True, kw_only=True):
-    """What the actor did is undone: ``recipient_id`` is no longer told of it. Fields as in ``Notified``."""
+    """What the actor did is undone: ``recipient_id`` is no longer told of it. Fields as in ``Notified``; of replies
+    without a ``comment``: all those to ``target``, whoever wrote them."""
 
     TOPIC = "notifications"
     KEY = "recipient_id"

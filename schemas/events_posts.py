@@ -50,7 +50,11 @@ class PostRejected(Event, frozen=True, kw_only=True):
 
 class PostEdited(Event, frozen=True, kw_only=True):
     """The caption changed to ``caption`` (sealed), and with it what is found in it; ``tagged`` and ``place`` to
-    what they are now."""
+    what they are now.
+
+    Whoever is tagged is not told of a mention as well. Who is told of one, or no longer, against what was said last
+    before, as far as the writer knew: ``newly_mentioned``, ``newly_tagged``, ``unmentioned``, ``untagged``.
+    """
 
     TOPIC = "posts"
     KEY = "author_id"
@@ -61,6 +65,10 @@ class PostEdited(Event, frozen=True, kw_only=True):
     tagged: list[int] = []
     hashtags: list[str] = []
     place: str = ""
+    newly_mentioned: list[int] = []
+    newly_tagged: list[int] = []
+    unmentioned: list[int] = []
+    untagged: list[int] = []
 
 
 class PostDeleted(Event, frozen=True, kw_only=True):

@@ -13,17 +13,20 @@ from sinks.comments import CommentReader
 from sinks.posts import PostReader, PostRow
 from sinks.relations import RelationReader
 from sinks.stories import StoryReader, StoryRow
+from streams.notifications import named
 from streams.rules import Facts, may_notify, may_open, may_open_story
 
 
 class Cause(NamedTuple):
-    """What somebody did, for one recipient; ``post``, ``comment`` and ``story`` are those that it shows, 0 for none."""
+    """What somebody did, for one recipient; ``post``, ``comment`` and ``story`` are those that it shows, 0 for none.
+    ``named``: as what ``post`` has to name them, if that is what it tells of."""
 
     recipient_id: int
     actor_id: int
     post: int = 0
     comment: int = 0
     story: int = 0
+    named: str = ""
 
 
 class RuledAudiences:
@@ -56,6 +59,7 @@ class RuledAudiences:
             for cause in causes
             if _welcome(facts[cause.recipient_id], cause.actor_id)
             and (not cause.post or _open(rows.get(cause.post), facts[cause.recipient_id]))
+            and (not cause.named or _named(rows.get(cause.post), cause.recipient_id) == cause.named)
             and (not cause.comment or cause.comment in said)
             and (not cause.story or _told(stories.get(cause.story), facts[cause.recipient_id], now))
         }
@@ -94,6 +98,11 @@ class RuledAudience:
         facts = await self._relations.facts(self._recipient_id, {row.author_id for row in rows.values()})
         return {post_id for post_id, row in rows.items() if _open(row, facts)}
 
+    async def naming(self, post_ids: Collection[int]) -> dict[int, str]:
+        """As what each of ``post_ids`` names this person now; those that do not are left out."""
+        rows = await self._posts.by_ids(post_ids)
+        return {post_id: kind for post_id, row in rows.items() if (kind := _named(row, self._recipient_id))}
+
     async def open_stories(self, story_ids: Collection[int], now: int) -> set[int]:
         """Those of ``story_ids`` that this person may open at ``now``, in ms."""
         rows = await self._stories.open_among(story_ids, now)
@@ -107,6 +116,10 @@ def _welcome(facts: Facts, actor_id: int) -> bool:
 
 def _open(row: PostRow | None, facts: Facts) -> bool:
     return row is not None and may_open(row, facts)
+
+
+def _named(row: PostRow | None, person: int) -> str:
+    return named(row.mentions, row.tagged).get(person, "") if row is not None else ""
 
 
 def _told(row: StoryRow | None, facts: Facts, now: int) -> bool:

@@ -7,13 +7,14 @@ recents, and the others are counted by Cassandra.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from sinks.cassandra import Cassandra, Row, in_chunks
 from sinks.view_tables import table_name
-from streams.notifications import DAY_MS
+from streams.notifications import BY_POSTS, DAY_MS
 
 WHOLE = 500
 """Causes up to which a group is read whole."""
@@ -79,6 +80,9 @@ class Audience(Protocol):
 
     async def standing_comments(self, comment_ids: Collection[int]) -> Collection[int]:
         """Those of ``comment_ids`` that were not deleted. Raises ``StoreAway``."""
+
+    async def naming(self, post_ids: Collection[int]) -> Mapping[int, str]:
+        """As what each of ``post_ids`` names them now. Raises ``StoreAway``."""
 
     async def tied(self) -> Collection[int]:
         """Everybody of whom they may not for what stands between the two, and maybe more. Raises ``StoreAway``."""
@@ -152,15 +156,25 @@ class NotificationReader:
         rows = await self._cassandra.execute(self._preferences, (recipient_id,))
         return Preferences(*(frozenset(kinds or ()) for kinds in rows[0])) if rows else Preferences()
 
-    async def standing(self, recipient_id: int, group_ids: Collection[int], audience: Audience) -> dict[int, Standing]:
-        """What stands of each of ``group_ids``, by those of whom ``audience`` may be told.
+    async def standing(
+        self, recipient_id: int, groups: Mapping[int, tuple[str, int]], audience: Audience
+    ) -> dict[int, Standing]:
+        """What stands of each of ``groups`` (id → kind and post), by those of whom ``audience`` may be told.
 
-        In a group of more than ``WHOLE`` causes those who went away (deactivated) are not named, but counted.
+        What a post told of by itself stands while it names the recipient so. In a group of more than ``WHOLE`` causes
+        those who went away (deactivated) are not named, but counted.
         """
-        rows = await in_chunks(self._cassandra, self._causes, group_ids, recipient_id, WHOLE + 1)
-        causes: dict[int, list[Row]] = {group_id: [] for group_id in group_ids}
+        posts = {post for kind, post in groups.values() if kind in BY_POSTS}
+        rows, naming = await asyncio.gather(
+            in_chunks(self._cassandra, self._causes, groups, recipient_id, WHOLE + 1), _naming(posts, audience)
+        )
+        silent = {
+            group_id for group_id, (kind, post) in groups.items() if kind in BY_POSTS and naming.get(post) != kind
+        }
+        causes: dict[int, list[Row]] = {group_id: [] for group_id in groups}
         for row in rows:
-            causes[row.group_id].append(row)
+            if row.comment or row.group_id not in silent:
+                causes[row.group_id].append(row)
         large = {group_id: some for group_id, some in causes.items() if len(some) > WHOLE}
         actors = {row.actor_id for row in rows if row.group_id not in large}
         hidden = await audience.unwelcome(actors) if actors else ()
@@ -168,7 +182,8 @@ class NotificationReader:
         said = await audience.standing_comments(comments) if comments else ()
         found = {group_id: _whole(some, hidden, said) for group_id, some in causes.items() if group_id not in large}
         for group_id, some in large.items():
-            found[group_id] = await self._large(recipient_id, group_id, any(row.comment for row in some), audience)
+            comments_too = any(row.comment for row in some)
+            found[group_id] = await self._large(recipient_id, group_id, comments_too, group_id in silent, audience)
         return found
 
     async def _known(self, recipient_id: int, group_ids: Collection[int]) -> Mapping[int, GroupRow]:
@@ -178,11 +193,14 @@ class NotificationReader:
             rows += await self._cassandra.execute(self._groups, (recipient_id, distinct[start : start + 100]))
         return {row.group_id: GroupRow(*row) for row in rows}
 
-    async def _large(self, recipient_id: int, group_id: int, comments: bool, audience: Audience) -> Standing:
+    async def _large(
+        self, recipient_id: int, group_id: int, comments: bool, silent: bool, audience: Audience
+    ) -> Standing:
         """A group with more than ``WHOLE`` causes. Those with comments are read whole nevertheless: several may be of
-        one actor, and fewer people comment than like."""
+        one actor, and fewer people comment than like. ``silent``: only what comments say counts."""
         if comments:
             rows = await self._cassandra.execute(self._all_causes, ([group_id], recipient_id))
+            rows = [row for row in rows if row.comment or not silent]
             said = await audience.standing_comments({row.comment for row in rows})
             return _whole(rows, await audience.unwelcome({row.actor_id for row in rows}), said)
         (counted,) = await self._cassandra.execute(self._count, ([group_id], recipient_id))
@@ -210,6 +228,10 @@ class NotificationReader:
             rows = await self._cassandra.execute(self._of_actors, ([group_id], recipient_id, part))
             found |= {row.actor_id: row.position for row in rows}
         return found
+
+
+async def _naming(post_ids: Collection[int], audience: Audience) -> Mapping[int, str]:
+    return await audience.naming(post_ids) if post_ids else {}
 
 
 def _whole(causes: Iterable[Row], hidden: Collection[int], said: Collection[int]) -> Standing:

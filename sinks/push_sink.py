@@ -77,7 +77,7 @@ class Views:
             self._notifications.preferences(recipient_id),
             self._notifications.seen(recipient_id),
             self._relations.facts(None, [recipient_id]),
-            self._notifications.standing(recipient_id, [group_id], audience),
+            self._notifications.standing(recipient_id, {group_id: (push.kind, push.post)}, audience),
             audience.open_posts(post),
             audience.open_stories(story, now),
         )

@@ -6,7 +6,7 @@ time, and is decided when notices are read, streamed or pushed. Nobody is told o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from schemas.events import (
@@ -19,6 +19,7 @@ from schemas.events import (
     FollowRequested,
     NoticeWithdrawn,
     Notified,
+    PostEdited,
     PostLiked,
     PostPublished,
     PostUnliked,
@@ -27,7 +28,18 @@ from schemas.events import (
     Unfollowed,
 )
 from streams.causes import Cause
-from streams.notifications import APPROVAL, COMMENT, FOLLOW, LIKE, MENTION, REPLY, REQUEST, STORY_REACTION, TAG
+from streams.notifications import (
+    APPROVAL,
+    COMMENT,
+    FOLLOW,
+    LIKE,
+    MENTION,
+    REPLY,
+    REQUEST,
+    STORY_REACTION,
+    TAG,
+    named,
+)
 from streams.records import Record
 from streams.views import Mark, View
 
@@ -49,6 +61,29 @@ class Telling(NamedTuple):
     target: int = 0
     post: int = 0
     comment: int = 0
+    of_all: bool = False
+    """Of all in its group, who may be others than ``actor_id``."""
+
+
+class Renaming(NamedTuple):
+    """Whom an edit names anew and whom no longer, by the fields of ``PostEdited``."""
+
+    newly_mentioned: list[int]
+    newly_tagged: list[int]
+    unmentioned: list[int]
+    untagged: list[int]
+
+
+def renaming(before: Mapping[int, str], now: Mapping[int, str]) -> Renaming:
+    """From ``before`` to ``now``, both as ``named`` gives them. ``before`` may be older than the post's last word, so
+    that somebody is told twice, but never newer than the log: then nobody would be who has to be."""
+    return Renaming(
+        *(
+            [person for person, kind in one.items() if kind == asked and other.get(person) != asked]
+            for one, other in ((now, before), (before, now))
+            for asked in (MENTION, TAG)
+        )
+    )
 
 
 def project(batch: Sequence[Record]) -> list[Notice]:
@@ -56,7 +91,8 @@ def project(batch: Sequence[Record]) -> list[Notice]:
     notices: list[Notice] = []
     for record in batch:
         cause = Cause.of(record)
-        tellings = (one for one in tellings_of(record.event) if one.recipient_id != one.actor_id)
+        all_of_it = tellings_of(record.event)
+        tellings = (one for one in all_of_it if one.recipient_id != one.actor_id or one.of_all)
         notices += (Notice(cause.mark, _event(cause, n, telling)) for n, telling in enumerate(tellings))
     return notices
 
@@ -73,12 +109,19 @@ def tellings_of(event: Event) -> Iterator[Telling]:
             yield Telling(stands, event.author_id, event.actor_id, STORY_REACTION, event.story_id)
         case CommentAdded():
             yield from _of_comment(event)
-        case CommentDeleted(post_id=post, comment_id=comment):
-            # Its replies and mentions are not known here: readers ask whether a comment is still there.
-            yield Telling(False, event.author_id, event.commenter_id, COMMENT, post, post, comment)
+        case CommentDeleted():
+            yield from _of_deletion(event)
         case PostPublished(post_id=post):
-            for person in dict.fromkeys((*event.tagged, *event.mentions)):
-                yield Telling(True, person, event.author_id, TAG if person in event.tagged else MENTION, post, post)
+            for person, kind in named(event.mentions, event.tagged).items():
+                yield Telling(True, person, event.author_id, kind, post, post)
+        case PostEdited(post_id=post):
+            for stands, kind, people in (
+                (False, MENTION, event.unmentioned),
+                (False, TAG, event.untagged),
+                (True, MENTION, event.newly_mentioned),
+                (True, TAG, event.newly_tagged),
+            ):
+                yield from (Telling(stands, person, event.author_id, kind, post, post) for person in people)
         case Followed(follower_id=follower, followee_id=followee):
             if event.actor_id == follower and not event.source:
                 yield Telling(True, followee, follower, FOLLOW)
@@ -108,6 +151,19 @@ def _of_comment(event: CommentAdded) -> Iterator[Telling]:
     for person in event.mentions:
         told.setdefault(person, Telling(True, person, event.actor_id, MENTION, post, post, comment))
     yield from told.values()
+
+
+def _of_deletion(event: CommentDeleted) -> Iterator[Telling]:
+    """Readers ask whether a comment stands, so that its replies need not be known here. Who listens hears of each group
+    that lost something: the post's author of one in which the replies stand too, who wrote it of all replies."""
+    post, comment, by = event.post_id, event.comment_id, event.commenter_id
+    yield Telling(False, event.author_id, by, COMMENT, post, post, comment)
+    if event.parent_author_id:
+        yield Telling(False, event.parent_author_id, by, REPLY, event.parent_id, post, comment)
+    for person in event.mentions:
+        yield Telling(False, person, by, MENTION, post, post, comment)
+    if event.replied:
+        yield Telling(False, by, event.actor_id, REPLY, comment, post, of_all=True)
 
 
 def _event(cause: Cause, n: int, telling: Telling) -> Notified | NoticeWithdrawn:

@@ -5,14 +5,14 @@ exactly once. So the position of an event there orders all that a person is told
 up to which they have seen, and where a live stream goes on.
 
 No number is kept. A cause is a row, and goes when it is undone; a group is the causes that stand, which readers count.
-What a deletion undoes (a post, a story, a comment with its replies), and whether a story is over, readers ask of the
-views of posts, stories and comments. Rows of ``recents`` and ``days`` only say where to look: what they name counts if
-``causes`` and ``groups`` still say so.
+What a deletion undoes (a post, a story, a comment with its replies), whether a story is over, and whether a post still
+names whom it told of that, readers ask of the views of posts, stories and comments. Rows of ``recents`` and ``days``
+only say where to look: what they name counts if ``causes`` and ``groups`` still say so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from typing import Any
 
@@ -31,6 +31,8 @@ FOLLOW, REQUEST, APPROVAL, UPLOAD_FAILED = "follow", "request", "approval", "upl
 STORY_REACTION = "story_reaction"
 """Its target is the story."""
 KINDS = (LIKE, COMMENT, REPLY, MENTION, TAG, FOLLOW, REQUEST, APPROVAL, STORY_REACTION, UPLOAD_FAILED)
+BY_POSTS = (MENTION, TAG)
+"""Of being named: by a post itself, where there is no comment."""
 DAY_MS = 86_400_000
 Write = Upsert | Delete
 
@@ -40,6 +42,12 @@ def group_of(recipient_id: int, kind: str, target: int) -> int:
     thousands, never meet; those of two may, so that readers ask for the recipient as well."""
     digest = blake2b(f"{recipient_id}-{kind}-{target}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> 1
+
+
+def named(mentions: Iterable[int], tagged: Iterable[int]) -> dict[int, str]:
+    """As what a post tells each person whom it names: who is tagged is not told of a mention as well."""
+    tags = dict.fromkeys(tagged, TAG)
+    return tags | {person: MENTION for person in mentions if person not in tags}
 
 
 def project(batch: Sequence[Record]) -> list[Write]:
@@ -57,6 +65,13 @@ def project(batch: Sequence[Record]) -> list[Write]:
                 cause = _Cause(event.recipient_id, UPLOAD_FAILED, event.media_id, event.recipient_id, 0)
                 said = {"post": event.post_id, "code": event.code, "reason": event.reason}
                 writes += cause.told(mark, event.at, said)
+            case NoticeWithdrawn(comment=0) if event.kind in BY_POSTS:
+                # Only a word to those who listen: readers ask the post. Two edits that crossed may have said it in an
+                # order in which the row would be gone, while the post that won names the person.
+                pass
+            case NoticeWithdrawn(kind="reply", comment=0):
+                cause = _Cause(event.recipient_id, event.kind, event.target, event.actor_id, event.comment)
+                writes.append(cause.withdrawn_with_all(mark))
             case NoticeWithdrawn():
                 cause = _Cause(event.recipient_id, event.kind, event.target, event.actor_id, event.comment)
                 writes.append(cause.withdrawn(mark))
@@ -94,6 +109,9 @@ class _Cause:
 
     def withdrawn(self, mark: Mark) -> Write:
         return Delete(mark, "notification_causes", self._key)
+
+    def withdrawn_with_all(self, mark: Mark) -> Write:
+        return Delete(mark, "notification_causes", self._group)
 
 
 NOTIFICATIONS: View[Write] = View("notifications", ("notifications", "activity"), project)

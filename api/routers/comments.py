@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import NamedTuple
 
 from fastapi import APIRouter, Request
 
@@ -34,6 +35,8 @@ from streams.rules import may_meet
 from streams.spam import score
 
 PINNED_AT_MOST = 3
+LOOKED_AT, NAMED_AT_MOST = 100, 200
+"""Replies of a comment that is deleted, and people named in all of these, who are told at once that it is gone."""
 router = APIRouter(prefix="/api/v1", tags=["comments"])
 _ANSWERS = problems(400, 401, 403, 404, 429, 503)
 
@@ -113,7 +116,7 @@ async def list_replies(
     """The replies to a comment, oldest first."""
     viewer_id = visitor.user_id if visitor else None
     await _reach(fresh, viewer_id)
-    place, post = await _open(stores, id_of(comment_id, "comment"), viewer_id)
+    place, post, *_ = await _open(stores, id_of(comment_id, "comment"), viewer_id)
     if place.parent_id:
         raise not_found("comment")
     rows, disabled = await asyncio.gather(
@@ -128,16 +131,21 @@ async def list_replies(
 @router.delete("/comments/{comment_id}", status_code=204, responses=_ANSWERS)
 async def delete_comment(comment_id: IdPath, me: Writer, stores: Opened, fresh: Fresh, log: Said) -> None:
     """Delete a comment for good, and the replies to it: one's own, or any under one's own post."""
-    place, post = await _to_change(stores, fresh, comment_id, me.user_id)
+    place, post, row, parent = await _to_change(stores, fresh, comment_id, me.user_id)
     if me.user_id not in (place.user_id, post.author_id):
         raise Problem(403, "not-yours", "Only who wrote a comment, or the author of the post, can delete it.")
+    replies = [] if parent else await stores.comments.replies(post.post_id, place.comment_id, 0, LOOKED_AT)
+    mentioned = dict.fromkeys(person for one in (row, *replies) for person in one.mentions)
     await log.say(
         CommentDeleted(
             **log.by(me.user_id),
             **about(post),
             comment_id=place.comment_id,
             parent_id=place.parent_id,
+            parent_author_id=parent.user_id if parent else 0,
             commenter_id=place.user_id,
+            mentions=list(mentioned)[:NAMED_AT_MOST],
+            replied=bool(replies),
         )
     )
 
@@ -145,7 +153,7 @@ async def delete_comment(comment_id: IdPath, me: Writer, stores: Opened, fresh: 
 @router.put("/comments/{comment_id}/pin", responses=problems(400, 401, 403, 404, 409, 429, 503))
 async def pin_comment(comment_id: IdPath, me: Writer, stores: Opened, fresh: Fresh, log: Said) -> Pin:
     """Let a comment stand above the others under one's post; three at most, and no replies."""
-    place, post = await _to_change(stores, fresh, comment_id, me.user_id)
+    place, post, *_ = await _to_change(stores, fresh, comment_id, me.user_id)
     check_author(post.author_id, me.user_id)
     if place.parent_id:
         raise Problem(409, "reply-pinned", "Replies stand under their comment and cannot be pinned. Pin the comment.")
@@ -161,7 +169,7 @@ async def pin_comment(comment_id: IdPath, me: Writer, stores: Opened, fresh: Fre
 @router.delete("/comments/{comment_id}/pin", responses=_ANSWERS)
 async def unpin_comment(comment_id: IdPath, me: Writer, stores: Opened, fresh: Fresh, log: Said) -> Pin:
     """Let a comment stand where it stood before it was pinned, whether or not it was."""
-    place, post = await _to_change(stores, fresh, comment_id, me.user_id)
+    place, post, *_ = await _to_change(stores, fresh, comment_id, me.user_id)
     check_author(post.author_id, me.user_id)
     said = log.by(me.user_id)
     await log.say(CommentUnpinned(**said, comment_id=place.comment_id, post_id=post.post_id, author_id=post.author_id))
@@ -203,12 +211,21 @@ async def _reach(fresh: Fresh, viewer_id: int | None) -> bool:
     return counted
 
 
-async def _to_change(stores: Stores, fresh: Fresh, comment_id: str, user_id: int) -> tuple[CommentPlace, PostRow]:
+class _Found(NamedTuple):
+    """A comment; ``parent`` is what it replies to."""
+
+    place: CommentPlace
+    post: PostRow
+    row: CommentRow
+    parent: CommentRow | None
+
+
+async def _to_change(stores: Stores, fresh: Fresh, comment_id: str, user_id: int) -> _Found:
     await fresh.reach(user_id, "posts", "comments", "follows")
     return await _open(stores, id_of(comment_id, "comment"), user_id)
 
 
-async def _open(stores: Stores, comment_id: int, viewer_id: int | None) -> tuple[CommentPlace, PostRow]:
+async def _open(stores: Stores, comment_id: int, viewer_id: int | None) -> _Found:
     """A comment that stands, under a post that ``viewer_id`` may see; ``Problem`` 404."""
     place = await stores.comments.place(comment_id)
     if place is None:
@@ -223,7 +240,7 @@ async def _open(stores: Stores, comment_id: int, viewer_id: int | None) -> tuple
     # Who may not know of the person knows of no comment of theirs, but under one's own post one can always tidy up.
     if post.author_id != viewer_id:
         await _check_met(stores, viewer_id, {place.user_id, *(row.user_id for row in parents)})
-    return place, post
+    return _Found(place, post, rows[0], parents[0] if parents else None)
 
 
 async def _check_met(stores: Stores, viewer_id: int | None, user_ids: set[int]) -> None:

@@ -15,9 +15,10 @@ from api.activity import sentence
 from api.examples import EVENT_ID, STREAM
 from api.identity import Reader
 from api.models import Person as Someone
+from api.presenting import moment
 from api.problems import Problem, problems
 from api.stores import Opened, Stores
-from api.telling import Telling
+from api.telling import Notice, Telling
 from schemas.events import NoticeWithdrawn, NotificationPreferencesChanged, Notified, UploadFailed
 from sinks import consistency
 from sinks.errors import StoreAway
@@ -35,7 +36,10 @@ _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 _STREAM: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "Events `notification` (somebody did something), `withdrawal` (and undid it) and `reload` (more "
-        "was missed than is kept: read the list again). Each carries an id, which is a `Consistency-Token` too.",
+        "was missed than is kept: read the list again). Each carries an id, which is a `Consistency-Token` too. "
+        "A notification's data is `id` (of its group, as in the list), `kind`, `text`, `actor`, `at` (ISO 8601 in UTC, "
+        "as everywhere), `post_id`, `comment_id` and `story_id`; a withdrawal's is `id` and `kind`: that group is to "
+        "be read again, since something in it was undone or deleted.",
         "content": {"text/event-stream": {"schema": {"type": "string"}, "example": STREAM}},
     }
 }
@@ -112,7 +116,7 @@ class Stream:
                 if left <= 0:
                     return
                 news = await listener.take(min(HEARTBEAT_SECONDS, left))
-                notices = [one.event for one in news if isinstance(one.event, Notified)]
+                notices = [one.event for one in news if isinstance(one.event, Notified | NoticeWithdrawn)]
                 try:
                     answer = await self._telling.ask(self._session_id, notices)
                 except StoreAway:
@@ -133,7 +137,7 @@ class Stream:
         name, listener.missed = "reload" if listener.missed else None, False
         return _frame(name, _id(listener, listener.since), {})
 
-    def _frame(self, listener: Listener, placed: Placed, actors: Mapping[Notified, Someone | None]) -> bytes:
+    def _frame(self, listener: Listener, placed: Placed, actors: Mapping[Notice, Someone | None]) -> bytes:
         offset, event = placed
         match event:
             case NotificationPreferencesChanged():
@@ -155,7 +159,7 @@ class Stream:
             "kind": event.kind,
             "text": sentence(event.kind, [actor], 1),
             "actor": actor.model_dump(mode="json"),
-            "at": event.at,
+            "at": _time(event.at),
             "post_id": str(event.post) if event.post else None,
             "comment_id": str(event.comment) if event.comment else None,
             "story_id": str(event.target) if event.kind == STORY_REACTION else None,
@@ -166,11 +170,17 @@ class Stream:
             "id": str(group_of(self._user_id, UPLOAD_FAILED, event.media_id)),
             "kind": UPLOAD_FAILED,
             "text": f"Your upload failed. {event.reason}",
-            "at": event.at,
+            "at": _time(event.at),
             "media_id": str(event.media_id),
             "post_id": str(event.post_id) if event.post_id else None,
             "code": event.code,
         }
+
+
+def _time(at_ms: int) -> str | None:
+    """As all other answers say it."""
+    at = moment(at_ms)
+    return None if at is None else at.isoformat().replace("+00:00", "Z")
 
 
 def _id(listener: Listener, offset: int) -> str:

@@ -33,8 +33,11 @@ from api.stores import Opened, Stores
 from schemas.events import PostDeleted, PostEdited, PostSubmitted
 from schemas.ids import MAX_ID
 from sinks.idempotency import Submission
+from sinks.last_edits import LastEdit
 from sinks.posts import PostRow
 from sinks.sealing import seal
+from streams.notices import renaming
+from streams.notifications import named
 
 router = APIRouter(prefix="/api/v1", tags=["posts"])
 
@@ -99,21 +102,23 @@ async def edit_caption(
 ) -> CaptionChanged:
     """Change the caption of one's post."""
     row = await _own(stores, fresh, id_of(post_id, "post"), me.user_id)
+    last = await _last_words(stores, row)
     said = await naming.read(stores, me.user_id, body.caption)
-    seen = list(row.tagged) if body.tagged is None else await naming.tagged(stores, me.user_id, body.tagged)
+    seen = list(last.tagged) if body.tagged is None else await naming.tagged(stores, me.user_id, body.tagged)
     caption = seal(await key_of(stores, me.user_id), me.user_id, body.caption)
-    await log.say(
-        PostEdited(
-            **log.by(me.user_id),
-            post_id=row.post_id,
-            author_id=me.user_id,
-            caption=caption,
-            mentions=said.mentions,
-            tagged=seen,
-            hashtags=said.hashtags,
-            place=row.place if body.place is None else body.place,
-        )
+    edit = PostEdited(
+        **log.by(me.user_id),
+        post_id=row.post_id,
+        author_id=me.user_id,
+        caption=caption,
+        mentions=said.mentions,
+        tagged=seen,
+        hashtags=said.hashtags,
+        place=last.place if body.place is None else body.place,
+        **renaming(named(last.mentions, last.tagged), named(said.mentions, seen))._asdict(),
     )
+    await log.say(edit)
+    await stores.last_edits.keep(row.post_id, LastEdit(edit.at, edit.mentions, edit.tagged, edit.place))
     return CaptionChanged(id=post_id, caption=body.caption)
 
 
@@ -145,6 +150,13 @@ async def list_posts_of_user(
     # A list without a part in Redis is one whose floor is at its top.
     found = await page([], MAX_ID - 1, cursor or MAX_ID, limit, older=older, look=look)
     return Posts(items=found.shown, next_cursor=None if found.after is None else to_cursor(found.after))
+
+
+async def _last_words(stores: Stores, row: PostRow) -> LastEdit:
+    """What was said of a post last, as far as is known: by the view, or by an edit that it does not hold yet."""
+    held = LastEdit(row.edited_at or 0, list(row.mentions), list(row.tagged), row.place)
+    last = await stores.last_edits.of(row.post_id)
+    return last if last is not None and last.at > held.at else held
 
 
 async def _own(stores: Stores, fresh: Fresh, post_id: int, user_id: int) -> PostRow:

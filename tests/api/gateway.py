@@ -159,7 +159,7 @@ class Gateway:
         assert answer.status_code == 202, answer.text
         return str(answer.json()["id"])
 
-    async def publish(self, person: Person, post_id: str) -> None:
+    async def publish(self, person: Person, post_id: str, mentions: Sequence[int] = ()) -> None:
         """Say what the publisher says once renditions exist."""
         digest = "ab" * 32
         rendition = Rendition(name=150, width=8, height=8, key=rendition_key(digest), bytes=10)
@@ -173,6 +173,7 @@ class Gateway:
                 author_id=int(person.id),
                 media=[media],
                 source=Source("media", 0, next(_numbers), 0),
+                mentions=list(mentions),
             )
         )
 

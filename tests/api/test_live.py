@@ -226,6 +226,39 @@ async def test_what_a_view_does_not_hold_yet_is_told_when_it_does(
         assert (await stream.next()).said["comment_id"] == answer.json()["id"]
 
 
+async def test_what_hung_on_a_deleted_comment_is_taken_back(gateway: Gateway, address: str) -> None:
+    ada, bob, cam, dan = [await gateway.person(name) for name in ("Ada", "Bob", "Cam", "Dan")]
+    post = await gateway.post(ada)
+    await gateway.publish(ada, post)
+    await gateway.catch_up()
+    route = f"/api/v1/posts/{post}/comments"
+
+    async def listed(person: Person, last_id: str) -> Any:
+        headers = person.headers | {"Consistency-Token": last_id.partition(",")[0]}
+        answer = await gateway.client.get("/api/v1/notifications", headers=headers)
+        return answer.json()["items"]
+
+    body = {"text": f"What says @{cam.username}?"}
+    first = (await gateway.client.post(route, json=body, headers=bob.headers)).json()["id"]
+    await gateway.catch_up()
+    async with listening(address, bob) as bobs, listening(address, cam) as cams, listening(address, dan) as dans:
+        body = {"text": f"Ask @{dan.username}", "parent_id": first}
+        await gateway.client.post(route, json=body, headers=cam.headers)
+        await gateway.catch_up()
+        reply, mention = await bobs.next(), await dans.next()
+        (item,) = await listed(bob, reply.id)
+        told = {name: item[name] for name in ("id", "kind", "text", "at", "post_id", "comment_id", "story_id")}
+        assert reply.said == told | {"actor": reply.said["actor"]}
+        assert (await gateway.client.delete(f"/api/v1/comments/{first}", headers=bob.headers)).status_code == 204
+        await gateway.catch_up()
+        gone = await bobs.next()
+        assert (gone.name, gone.said) == ("withdrawal", {"id": reply.said["id"], "kind": "reply"})
+        undone = await dans.next()
+        assert (undone.name, undone.said) == ("withdrawal", {"id": mention.said["id"], "kind": "mention"})
+        assert (await cams.next()).said["kind"] == "mention"
+        assert await listed(bob, gone.id) == await listed(dan, undone.id) == []
+
+
 async def test_who_was_logged_out_hears_nothing_more(
     gateway: Gateway, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

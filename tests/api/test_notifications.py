@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from schemas.events import AccountDeactivated, Blocked, Muted, NotificationsSeen, Unmuted
+from schemas.events import AccountDeactivated, Blocked, Muted, NoticeWithdrawn, NotificationsSeen, Notified, Unmuted
 from tests.api.gateway import Gateway, Person
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -185,6 +185,47 @@ async def test_a_comment_that_is_deleted_tells_nobody(gateway: Gateway) -> None:
     await gateway.catch_up()
     assert brief(await told(gateway, ada)) == [("comment", 1, ["Bob"], False)]
     assert brief(await told(gateway, bob)) == brief(await told(gateway, cam)) == []
+
+
+async def test_an_edit_tells_whom_it_names_and_takes_the_others_back(gateway: Gateway) -> None:
+    ada, bob, cam, dan = [await gateway.person(name) for name in ("Ada", "Bob", "Cam", "Dan")]
+    await gateway.catch_up()
+    post_id = await gateway.post(ada, f"with @{bob.username}")
+    await gateway.publish(ada, post_id, mentions=[int(bob.id)])
+    await gateway.catch_up()
+    assert brief(await told(gateway, bob)) == [("mention", 1, ["Ada"], False)]
+
+    async def edit(caption: str, **body: Any) -> None:
+        said = {"caption": caption, **body}
+        answer = await gateway.client.patch(f"/api/v1/posts/{post_id}", json=said, headers=ada.headers)
+        assert answer.status_code == 200, answer.text
+
+    async def noticed(person: Person) -> list[bool]:
+        """Of all that was ever said to them of being named: whether it tells."""
+        said = [one for one in gateway.said if isinstance(one, Notified | NoticeWithdrawn)]
+        return [isinstance(one, Notified) for one in said if one.recipient_id == int(person.id)]
+
+    await edit(f"with @{cam.username}", tagged=[bob.id])
+    await gateway.catch_up()
+    assert brief(await told(gateway, bob)) == [("tag", 1, ["Ada"], False)]
+    assert brief(await told(gateway, cam)) == [("mention", 1, ["Ada"], False)]
+    await edit(f"with @{cam.username} and @{dan.username}")
+    await edit(f"with @{cam.username}, @{dan.username} and nobody else", tagged=[])  # the view holds no edit before it
+    await gateway.catch_up()
+    assert await noticed(dan) == [True]
+    assert (await told(gateway, bob))["items"] == []
+    assert (await told(gateway, bob))["unseen_count"] == 0
+    assert brief(await told(gateway, cam)) == [("mention", 1, ["Ada"], False)]
+    assert await noticed(cam) == [True]
+    assert await noticed(bob) == [True, False, True, False]
+    # A mention in a comment stands beside that in the caption, and stays when the caption's is gone.
+    route = f"/api/v1/posts/{post_id}/comments"
+    await gateway.client.post(route, json={"text": f"@{cam.username}!"}, headers=bob.headers)
+    await gateway.catch_up()
+    assert brief(await told(gateway, cam)) == [("mention", 2, ["Bob", "Ada"], False)]
+    await edit("with nobody")
+    await gateway.catch_up()
+    assert brief(await told(gateway, cam)) == [("mention", 1, ["Bob"], False)]
 
 
 async def test_blocked_and_muted_people_notify_nobody(gateway: Gateway) -> None:

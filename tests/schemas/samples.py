@@ -38,7 +38,7 @@ def _value(struct: type[Any], field: str, hint: Any) -> st.SearchStrategy[Any]:
     if get_origin(hint) is list:
         (item,) = get_args(hint)
         return st.lists(
-            IDS if field.endswith("_ids") or field in ("mentions", "tagged") else _value(struct, "", item), max_size=3
+            IDS if field.endswith(("_ids", "mentions", "mentioned", "tagged")) else _value(struct, "", item), max_size=3
         )
     if issubclass(hint, msgspec.Struct):
         return _struct(hint)

@@ -104,6 +104,7 @@ async def test_many_are_told_what_each_would_be_told(cassandra: Cassandra) -> No
             chance.choice((0, *posts)),
             chance.randrange(100, 175),
             chance.choice((0, 0, 0, *range(200, 207))),
+            chance.choice(("", "", "", "mention", "tag")),
         )
         for _ in range(600)
     ]
@@ -114,6 +115,7 @@ async def test_many_are_told_what_each_would_be_told(cassandra: Cassandra) -> No
         if (
             not await audience.unwelcome([cause.actor_id])
             and (not cause.post or await audience.open_posts([cause.post]))
+            and (not cause.named or (await audience.naming([cause.post])).get(cause.post) == cause.named)
             and await audience.standing_comments([cause.comment])
             and (not cause.story or await audience.open_stories([cause.story], now))
         ):

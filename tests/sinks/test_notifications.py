@@ -66,13 +66,17 @@ async def test_what_stands_is_counted_exactly(
         async def standing_comments(self, comment_ids: Collection[int]) -> set[int]:
             return set(comment_ids)
 
+        async def naming(self, post_ids: Collection[int]) -> dict[int, str]:
+            return {}
+
         async def tied(self) -> set[int]:
             return self.hidden
 
     reader, kind = NotificationReader(cassandra), "comment" if comments else "like"
     for hidden in ((), range(10, 40), range(1, 200)):
         asked = {group_of(ME, kind, target): target for target in (1, 2, 3, 4, 5)}
-        found = await reader.standing(ME, list(asked), Hearing(hidden))
+        groups = {group_id: (kind, target) for group_id, target in asked.items()}
+        found = await reader.standing(ME, groups, Hearing(hidden))
         for group_id, target in asked.items():
             newest = sorted(((at, who) for (who, _), at in standing.get(target, {}).items()), reverse=True)
             shown = [(at, who) for at, who in newest if who not in hidden]

@@ -3,6 +3,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from schemas.events import (
     CommentAdded,
@@ -15,6 +17,7 @@ from schemas.events import (
     NoticeWithdrawn,
     Notified,
     PostDeleted,
+    PostEdited,
     PostLiked,
     PostPublished,
     PostUnliked,
@@ -26,11 +29,15 @@ from schemas.events import (
     Unfollowed,
 )
 from schemas.ids import snowflake
-from streams.notices import project
+from streams.notices import project, renaming
+from streams.notifications import NOTIFICATIONS, named
 from streams.records import Record, TopicPartition
+from tests.streams.memory_tables import MemoryTables
 
 ADA, BOB, CAM, DAN, POST, PARENT, COMMENT = (snowflake(1_700_000_000_000, 1, n) for n in range(7))
 AT = 1_700_000_000_123
+Named = tuple[list[int], list[int]]
+"""The mentions and tags of a post."""
 
 
 def said(event: Event) -> list[Notified | NoticeWithdrawn]:
@@ -106,6 +113,24 @@ def test_a_comment_is_told_once_to_each() -> None:
     assert short(gone) == {(False, ADA, BOB, "comment", POST, POST, COMMENT)}
 
 
+def test_a_deleted_comment_takes_back_what_hung_on_it() -> None:
+    where: dict[str, Any] = {"post_id": POST, "author_id": ADA, "comment_id": COMMENT}
+    reply = CommentDeleted(
+        **by(ADA, **where, commenter_id=BOB, parent_id=PARENT, parent_author_id=CAM, mentions=[DAN, BOB])
+    )
+    assert short(reply) == {
+        (False, ADA, BOB, "comment", POST, POST, COMMENT),
+        (False, CAM, BOB, "reply", PARENT, POST, COMMENT),
+        (False, DAN, BOB, "mention", POST, POST, COMMENT),
+    }
+    # Who deletes what they wrote themselves hears on their other devices that the replies are gone.
+    whole = CommentDeleted(**by(BOB, **where, commenter_id=BOB, replied=True))
+    assert short(whole) == {
+        (False, ADA, BOB, "comment", POST, POST, COMMENT),
+        (False, BOB, BOB, "reply", COMMENT, POST, 0),
+    }
+
+
 def test_a_post_tells_those_who_are_in_it() -> None:
     source = Source(topic="media", partition=0, offset=1, n=0)
     more = {"mentions": [BOB, CAM, ADA], "tagged": [CAM, DAN]}
@@ -115,6 +140,58 @@ def test_a_post_tells_those_who_are_in_it() -> None:
         (True, CAM, ADA, "tag", POST, POST, 0),
         (True, DAN, ADA, "tag", POST, POST, 0),
     }
+
+
+def edited(before: Named, now: Named) -> PostEdited:
+    people = {"mentions": list(now[0]), "tagged": list(now[1])}
+    changed = renaming(named(*before), named(*now))._asdict()
+    return PostEdited(**by(ADA, post_id=POST, author_id=ADA, caption=b"c", **people, **changed))
+
+
+def test_an_edit_tells_whom_it_names_anew_and_withdraws_the_others() -> None:
+    assert short(edited(([BOB, CAM], [DAN]), ([CAM, ADA], [DAN, BOB]))) == {
+        (False, BOB, ADA, "mention", POST, POST, 0),
+        (True, BOB, ADA, "tag", POST, POST, 0),
+    }
+    assert short(edited(([BOB, DAN], [DAN]), ([DAN], []))) == {
+        (False, BOB, ADA, "mention", POST, POST, 0),
+        (False, DAN, ADA, "tag", POST, POST, 0),
+        (True, DAN, ADA, "mention", POST, POST, 0),
+    }
+    # One that was written before events said so tells nobody.
+    assert (
+        short(PostEdited(**by(ADA, post_id=POST, author_id=ADA, caption=b"c", mentions=[BOB], tagged=[CAM]))) == set()
+    )
+
+
+people = st.lists(st.sampled_from([BOB, CAM]), unique=True)
+
+
+@given(st.lists(st.tuples(people, people), min_size=1, max_size=6), st.data())
+def test_however_late_an_edit_knows_what_was_said_its_people_are_told(words: list[Named], data: st.DataObject) -> None:
+    """Readers show what stands in the rows of whom the post names now. Whoever wrote an edit may have read any older
+    word; whoever read the last one tells nobody twice."""
+    late = data.draw(st.booleans())
+    source = Source(topic="media", partition=0, offset=1, n=0)
+    (mentions, tagged), *edits = words
+    base = by(ADA, post_id=POST, author_id=ADA, mentions=mentions, tagged=tagged)
+    events: list[Event] = [PostPublished(**base, media=[], source=source)]
+    for n, now in enumerate(edits, start=1):
+        events.append(edited(words[data.draw(st.integers(0, n - 1)) if late else n - 1], now))
+    log = TopicPartition("posts", 0)
+    notices = [one.event for one in project([Record(log, n, AT, event) for n, event in enumerate(events)])]
+    for person in (BOB, CAM):
+        mine = [one for one in notices if one.recipient_id == person]
+        tables, tp = MemoryTables(), TopicPartition("notifications", 0)
+        tables.apply(NOTIFICATIONS.project([Record(tp, n, AT, event) for n, event in enumerate(mine)]))
+        groups = {row["group_id"]: row["kind"] for row in tables.rows("notification_groups")}
+        told = {groups[row["group_id"]] for row in tables.rows("notification_causes")}
+        said = [named(*word).get(person) for word in words]
+        assert told >= {said[-1]} - {None}, "whom the post names was told so"
+        if not late:
+            turns = [(now, then) for then, now in zip([None, *said], said, strict=False) if now != then]
+            assert [one.kind for one in mine if isinstance(one, Notified)] == [now for now, _ in turns if now]
+            assert [one.kind for one in mine if isinstance(one, NoticeWithdrawn)] == [then for _, then in turns if then]
 
 
 def test_what_is_said_names_its_record_and_is_the_same_each_time() -> None:

@@ -46,7 +46,7 @@ def wishes(person: int, silenced: list[str]) -> Event:
 
 
 times = st.integers(0, 3).map(lambda n: n * DAY_MS // 2)
-kinds = st.sampled_from(["like", "comment"])
+kinds = st.sampled_from(["like", "comment", "reply"])
 histories = st.lists(
     st.one_of(
         st.builds(notice, st.booleans(), PEOPLE, st.integers(1, 4), kinds, st.integers(0, 2), st.integers(0, 1), times),
@@ -96,6 +96,8 @@ def test_laws(events: list[Event], rng: random.Random) -> None:
                 case Notified(recipient_id=person, kind=kind, target=target):
                     standing[person, kind, target][event.actor_id, event.comment] = offset
                     last[person, kind, target] = (event.at, offset)
+                case NoticeWithdrawn(recipient_id=person, kind="reply", target=target, comment=0):
+                    standing[person, "reply", target].clear()
                 case NoticeWithdrawn(recipient_id=person, kind=kind, target=target):
                     standing[person, kind, target].pop((event.actor_id, event.comment), None)
                 case UploadFailed(recipient_id=person, media_id=media):
