@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from typing import Any
 
 import pytest
 
@@ -37,8 +38,8 @@ def world() -> list[Event]:
             continue
         said.append(step)
         if isinstance(step, PostSubmitted):
-            names = {"mentions": step.mentions, "tagged": step.tagged}
-            who = {"post_id": step.post_id, "author_id": step.author_id, "actor_id": step.author_id}
+            names: dict[str, Any] = {"mentions": step.mentions, "tagged": step.tagged}
+            who: dict[str, Any] = {"post_id": step.post_id, "author_id": step.author_id, "actor_id": step.author_id}
             source = Source("media", 0, 0, 0)
             said.append(PostPublished(event_id=step.event_id, at=step.at, media=[], source=source, **who, **names))
     return said
