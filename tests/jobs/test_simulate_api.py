@@ -26,7 +26,7 @@ from jobs.world_doings import doings
 from sinks.settings import Settings
 
 PHOTOS = make_photos(2, seed=1, sides=(40, 30))
-PLAN = Plan(seed=11, events=12_000, whole_way=12)
+PLAN = Plan(seed=12, events=12_000, whole_way=12)
 PEOPLE = 60
 MEANT = {
     ("POST", "/posts/{post_id}/save"): "saves",
