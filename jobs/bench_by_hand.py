@@ -13,8 +13,10 @@ import redis
 from confluent_kafka import Consumer
 from confluent_kafka import TopicPartition as KafkaPartition
 
+from jobs.bench_scene import bounds
 from schemas.declared import runtime, subject
 from schemas.lock import locked
+from sinks.home_feed_buckets import HOME_FEEDS, TRAYS, Feeds
 from sinks.settings import Settings
 from streams.buckets import bucket_of
 
@@ -40,9 +42,9 @@ end
 
 
 class Writer(Protocol):
-    """Puts published posts into feeds."""
+    """Puts published posts into feeds, or stories into trays."""
 
-    def __init__(self, settings: Settings, client: redis.Redis) -> None: ...
+    def __init__(self, settings: Settings, client: redis.Redis, feeds: Feeds) -> None: ...
 
     def write(self, posts: Sequence[tuple[int, int]]) -> None:
         """Put each (author, post) on the author's timeline and into the followers' feeds."""
@@ -51,8 +53,8 @@ class Writer(Protocol):
 class ByLua:
     """One script call for each bucket and batch."""
 
-    def __init__(self, settings: Settings, client: redis.Redis) -> None:
-        self._settings, self._redis = settings, client
+    def __init__(self, settings: Settings, client: redis.Redis, feeds: Feeds) -> None:
+        self._settings, self._redis, self._feeds = settings, client, feeds
         self._script: Any = client.script_load(_FAN_OUT)
 
     def write(self, posts: Sequence[tuple[int, int]]) -> None:
@@ -61,56 +63,58 @@ class ByLua:
         homes = [bucket_of(author, settings.buckets) for author, _ in posts]
         pipeline = self._redis.pipeline(transaction=False)
         for bucket in range(settings.buckets):
-            arguments: list[int] = [settings.feed_cap, settings.feed_slack]
+            arguments: list[int] = [*bounds(settings, self._feeds)]
             for (author, post), home in zip(posts, homes, strict=True):
                 arguments += (author, post, int(home == bucket))
-            pipeline.evalsha(self._script, 1, f"hf1:{{{bucket}}}:", *arguments)
+            pipeline.evalsha(self._script, 1, f"{self._feeds.prefix}1:{{{bucket}}}:", *arguments)
         pipeline.execute()
 
 
 class ByCommands:
     """A pipeline of commands for each batch; whom an author's posts go to is asked once and remembered."""
 
-    def __init__(self, settings: Settings, client: redis.Redis) -> None:
-        self._settings, self._redis = settings, client
+    def __init__(self, settings: Settings, client: redis.Redis, feeds: Feeds) -> None:
+        self._settings, self._redis, self._prefix = settings, client, f"{feeds.prefix}1"
+        self._last = bounds(settings, feeds)[0] - 1
         self._feeds: dict[int, list[str]] = {}
 
     def write(self, posts: Sequence[tuple[int, int]]) -> None:
         """See ``Writer``."""
-        last = self._settings.feed_cap - 1
         pipeline = self._redis.pipeline(transaction=False)
         for author, post in posts:
             for key in (self._timeline(author), *self._feeds_of(author)):
                 pipeline.lpush(key, post)
-                pipeline.ltrim(key, 0, last)
+                pipeline.ltrim(key, 0, self._last)
         pipeline.execute()
 
     def _timeline(self, author: int) -> str:
-        return f"hf1:{{{bucket_of(author, self._settings.buckets)}}}:t:{author}"
+        return f"{self._prefix}:{{{bucket_of(author, self._settings.buckets)}}}:t:{author}"
 
     def _feeds_of(self, author: int) -> list[str]:
         if author not in self._feeds:
             self._feeds[author] = [
-                f"hf1:{{{bucket}}}:h:{int(follower)}"
+                f"{self._prefix}:{{{bucket}}}:h:{int(follower)}"
                 for bucket in range(self._settings.buckets)
-                for follower in self._redis.smembers(f"hf1:{{{bucket}}}:f:{author}")
+                for follower in self._redis.smembers(f"{self._prefix}:{{{bucket}}}:f:{author}")
             ]
         return self._feeds[author]
 
 
-def drain(settings: Settings, kind: type[Writer], events: int) -> float:
-    """Read ``events`` PostPublished from the start of ``posts`` into feeds; events/s after the first batch."""
-    newest = locked().subjects[subject("posts", "PostPublished")][-1]
+def drain(settings: Settings, kind: type[Writer], events: int, feeds: Feeds = HOME_FEEDS) -> float:
+    """Read ``events`` PostPublished from the start of ``posts`` into feeds, or StoryPublished from that of ``stories``
+    into trays; events/s after the first batch."""
+    name, post = ("StoryPublished", "story_id") if feeds is TRAYS else ("PostPublished", "post_id")
+    newest = locked().subjects[subject(feeds.posts, name)][-1]
     schema = fastavro.parse_schema(runtime(newest.schema))
     client = redis.Redis.from_url(settings.redis_url, protocol=2)
-    writer = kind(settings, client)
+    writer = kind(settings, client, feeds)
 
     def take(values: Sequence[bytes]) -> None:
         found = [body_of(value, schema) for value in values]
-        writer.write([(event["author_id"], event["post_id"]) for event in found])
+        writer.write([(event["author_id"], event[post]) for event in found])
 
     try:
-        return consumed(settings, "posts", events, take)
+        return consumed(settings, feeds.posts, events, take)
     finally:
         client.close()
 

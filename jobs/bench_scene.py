@@ -13,22 +13,24 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import redis.asyncio
 from confluent_kafka.admin import AdminClient
 
 from jobs.graphs import make_graph
-from schemas.events import Event, Followed, PostPublished, RenderedMedia, Rendition, Source
+from schemas.events import Event, Followed, PostPublished, RenderedMedia, Rendition, Source, StoryPublished
 from schemas.ids import snowflake
 from sinks.home_feed import HomeFeedSink
-from sinks.home_feed_buckets import PUSH, STATE, RedisBuckets
+from sinks.home_feed_buckets import HOME_FEEDS, PUSH, STATE, TRAYS, Feeds, RedisBuckets
 from sinks.producer import Producer
 from sinks.redis import connect, reaching_redis
 from sinks.settings import Settings
 from sinks.topics import Topics
 from streams.home_feed import HOME_FEED
 from streams.records import Record, Span, TopicPartition
+from streams.story_tray import STORY_TRAY
 
 AT = 1_700_000_000_000
 PEOPLE, FOLLOWING = 4_000, 50
@@ -44,10 +46,18 @@ class AgentAway(RuntimeError):
 
 
 class Scene:
-    """Topics and a Redis database of one bench, and a graph of so many people."""
+    """Topics and a Redis database of one bench, and a graph of so many people, whose home feeds or story trays are
+    filled."""
 
-    def __init__(self, settings: Settings, client: redis.asyncio.Redis, folder: Path, people: int = PEOPLE) -> None:
-        self.settings, self.redis, self._folder = settings, client, folder
+    def __init__(
+        self,
+        settings: Settings,
+        client: redis.asyncio.Redis,
+        folder: Path,
+        people: int = PEOPLE,
+        feeds: Feeds = HOME_FEEDS,
+    ) -> None:
+        self.settings, self.redis, self._folder, self._feeds = settings, client, folder, feeds
         self.people = [snowflake(AT + n // 4000, 1, n % 4000) for n in range(people)]
         self._topic_ids = Topics(settings).ids()
         self.graph = make_graph(people, seed=1, mean_following=FOLLOWING)
@@ -66,21 +76,23 @@ class Scene:
         post_id = snowflake(AT + 60_000 + number // 100, 2, number % 100)
         sizes = (1080, 640, 480, 320, 150)
         renditions = [Rendition(size, size, size * 3 // 4, f"r/0a/{post_id:064d}.jpg", size * 90) for size in sizes]
-        return PostPublished(
-            event_id=post_id,
-            at=AT,
-            actor_id=author,
-            post_id=post_id,
-            author_id=author,
-            media=[RenderedMedia(post_id, 4000, 3000, "LEHV6nWB2yk8pyo0adR*.7kCMdnj", "#7f8081", renditions)],
-            source=Source(topic="media", partition=1, offset=number, n=0),
-        )
+        media = RenderedMedia(post_id, 4000, 3000, "LEHV6nWB2yk8pyo0adR*.7kCMdnj", "#7f8081", renditions)
+        said: dict[str, Any] = {"event_id": post_id, "at": AT, "actor_id": author, "author_id": author}
+        said["source"] = Source(topic="media", partition=1, offset=number, n=0)
+        return PostPublished(**said, post_id=post_id, media=[media])
+
+    def story(self, number: int) -> StoryPublished:
+        """The ``number``-th story: a post's picture."""
+        post = self.publication(number)
+        said: dict[str, Any] = {"event_id": post.event_id, "at": AT, "actor_id": post.author_id, "source": post.source}
+        return StoryPublished(**said, story_id=post.post_id, author_id=post.author_id, media=post.media[0])
 
     async def publish(self, count: int) -> None:
-        """Fill the topic ``posts``."""
+        """Fill the topic ``posts``, or ``stories``."""
+        made: Callable[[int], Event] = self.story if self._feeds is TRAYS else self.publication
         async with Producer(self.settings, timeout_seconds=60, linger_ms=20) as producer:
             for start in range(0, count, 5000):
-                await producer.produce_many([self.publication(n) for n in range(start, min(start + 5000, count))])
+                await producer.produce_many([made(n) for n in range(start, min(start + 5000, count))])
 
     async def follow(self) -> None:
         """Write the graph to the log, and apply it as the agent would: it then begins with posts alone."""
@@ -99,46 +111,53 @@ class Scene:
                 for tp, offset in written:
                     last[tp] = max(offset, last.get(tp, -1))
                 await sink.apply(
-                    HOME_FEED.project(records), {tp: Span(reached.get(tp, -1), end) for tp, end in last.items()}
+                    (STORY_TRAY if self._feeds is TRAYS else HOME_FEED).project(records),
+                    {tp: Span(reached.get(tp, -1), end) for tp, end in last.items()},
                 )
                 reached.update(last)
 
     async def forget_posts(self) -> None:
-        """Empty timelines and feeds, and take the fences of ``posts`` back; the graph stays."""
+        """Empty timelines and feeds, and take the fences of what is published back; the graph stays."""
         pipeline = self.redis.pipeline(transaction=False)
-        async for key in self.redis.scan_iter(match="hf1:*:[htpd]:*", count=5000):
+        posts = self._feeds.posts
+        async for key in self.redis.scan_iter(match=f"{self._feeds.prefix}1:*:[htpd]:*", count=5000):
             pipeline.unlink(key)
         for bucket in range(self.settings.buckets):
-            prefix = f"hf1:{{{bucket}}}:"
+            prefix = f"{self._feeds.prefix}1:{{{bucket}}}:"
             pipeline.unlink(prefix + "floors", prefix + "pulled", prefix + "big")
             for n in range(self.settings.partitions):
-                pipeline.hdel(prefix + "fences", f"{STATE}:posts-{n}", f"{PUSH}:posts-{n}")
+                pipeline.hdel(prefix + "fences", f"{STATE}:{posts}-{n}", f"{PUSH}:{posts}-{n}")
         await pipeline.execute()
 
     def buckets(self) -> RedisBuckets:
         """The real store."""
-        settings = self.settings
+        cap, slack = bounds(self.settings, self._feeds)
         return RedisBuckets(
             self.redis,
             self._topic_ids,
             generation=1,
-            buckets=settings.buckets,
-            cap=settings.feed_cap,
-            slack=settings.feed_slack,
+            buckets=self.settings.buckets,
+            cap=cap,
+            slack=slack,
+            feeds=self._feeds,
         )
 
     def sink(self) -> HomeFeedSink:
         """The real sink."""
         settings = self.settings
         return HomeFeedSink(
-            self.buckets(), self._topic_ids, count=settings.buckets, pull_threshold=settings.pull_threshold
+            self.buckets(),
+            self._topic_ids,
+            count=settings.buckets,
+            pull_threshold=settings.pull_threshold,
+            feeds=self._feeds,
         )
 
     async def applied(self) -> int:
-        """How many records of ``posts`` are in the feeds, by the lowest fence of each partition."""
+        """How many records of what is published are in the feeds, by the lowest fence of each partition."""
         stored = await self.buckets().fences()
         return sum(
-            min(bucket.get(f"{PUSH}:{TopicPartition('posts', n)}", (-1, ""))[0] for bucket in stored) + 1
+            min(bucket.get(f"{PUSH}:{TopicPartition(self._feeds.posts, n)}", (-1, ""))[0] for bucket in stored) + 1
             for n in range(self.settings.partitions)
         )
 
@@ -167,6 +186,11 @@ class Scene:
             except subprocess.TimeoutExpired:
                 running.kill()
                 running.wait()
+
+
+def bounds(settings: Settings, feeds: Feeds) -> tuple[int, int]:
+    """How many entries a feed holds, and how many more before it is trimmed."""
+    return (settings.tray_cap, settings.tray_slack) if feeds is TRAYS else (settings.feed_cap, settings.feed_slack)
 
 
 class Agent:
@@ -206,7 +230,7 @@ async def rate_of(agents: Sequence[Agent], events: int, applied: Callable[[], Aw
 
 
 @asynccontextmanager
-async def opened(settings: Settings, people: int = PEOPLE) -> AsyncIterator[Scene]:
+async def opened(settings: Settings, people: int = PEOPLE, feeds: Feeds = HOME_FEEDS) -> AsyncIterator[Scene]:
     """A scene with topics and a Redis database of its own, which are removed afterwards."""
     prefix = f"bench-{uuid.uuid4().hex[:8]}."
     url = await free_database(settings.redis_url)
@@ -216,7 +240,7 @@ async def opened(settings: Settings, people: int = PEOPLE) -> AsyncIterator[Scen
     with tempfile.TemporaryDirectory(prefix="shutterlog-bench-") as folder:
         try:
             await asyncio.to_thread(topics.provision)
-            yield Scene(own.model_copy(update={"shutterlog_home": Path(folder)}), client, Path(folder), people)
+            yield Scene(own.model_copy(update={"shutterlog_home": Path(folder)}), client, Path(folder), people, feeds)
         finally:
             await client.flushdb()
             await client.aclose()

@@ -44,7 +44,7 @@ BENCHES = (
     "analytics",
     "ranking",
 )
-PIPELINES = {"post": "", "like": "_likes", "comment": "_tables", "save": "_tables", "notice": "_tables"}
+PIPELINES = {"post": "", "like": "_likes", "comment": "_tables", "save": "_tables", "notice": "_tables", "story": ""}
 """The events that the bench ``pipeline`` knows, and the end of the name of the module that measures them."""
 
 
@@ -309,7 +309,7 @@ def bench(
     given: dict[str, Any] = options.get(name, {})
     module = f"jobs.bench_{name.replace('-', '_')}"
     if name == "pipeline":
-        module, given = f"{module}{PIPELINES[event]}", {"event": event} if PIPELINES[event] == "_tables" else {}
+        module, given = f"{module}{PIPELINES[event]}", {} if event == "like" else {"event": event}
     try:
         report: dict[str, Any] = import_module(module).run(**given)
     except StoreAway as error:

@@ -59,5 +59,5 @@ async def _rows(cassandra: Cassandra, view: str) -> dict[str, set[tuple[object, 
 def test_another_event_is_refused() -> None:
     result = CliRunner().invoke(app, ["bench", "pipeline", "--event", "wave"])
     assert result.exit_code == 1
-    assert "post, like, comment, save, notice" in result.output
+    assert "post, like, comment, save, notice, story" in result.output
     assert CliRunner().invoke(app, ["bench", "live", "--event", "save"]).exit_code == 1
