@@ -14,7 +14,7 @@ import asyncio
 from typing import Any
 
 from jobs.bench_by_hand import ByCommands, ByLua, drain
-from jobs.bench_scene import PEOPLE, Scene, middle, opened, rate_of
+from jobs.bench_scene import PEOPLE, Scene, compared, opened, rate_of
 from sinks.home_feed_buckets import HOME_FEEDS, TRAYS
 from sinks.settings import Settings
 
@@ -42,21 +42,12 @@ async def _run(samples: int, events: int, event: str) -> dict[str, Any]:
         await scene.forget_posts()
         followers = scene.mean_followers
         naive = await asyncio.to_thread(drain, scene.settings, ByCommands, min(_NAIVE_EVENTS, events), feeds)
-    figure, yardstick = middle(ours), middle(theirs)
-    return {
-        "name": "pipeline",
-        "event": event,
-        "figure": round(figure),
-        "unit": f"{'StoryPublished' if feeds is TRAYS else 'PostPublished'} events/s",
-        "yardstick": round(yardstick),
-        "yardstick_name": "a loop by hand: confluent-kafka, fastavro, Lua per bucket and batch; no fences",
-        "ratio": round(figure / yardstick, 2),
-        "samples": samples,
-        "each": [round(rate) for rate in ours],
-        "yardstick_each": [round(rate) for rate in theirs],
+    unit = "StoryPublished" if feeds is TRAYS else "PostPublished"
+    report = compared(event, unit, "Lua per bucket and batch", ours, theirs)
+    return report | {
         "naive": round(naive),
         "naive_name": "the same loop with LPUSH and LTRIM per follower, pipelined from Python",
-        "deliveries_per_second": round(figure * followers),
+        "deliveries_per_second": round(report["figure"] * followers),
         "mean_followers": round(followers, 1),
         "people": PEOPLE,
         "events": events,

@@ -16,7 +16,7 @@ import fastavro
 import redis
 
 from jobs.bench_by_hand import HEAD, body_of, consumed
-from jobs.bench_scene import AT, Scene, middle, opened, rate_of
+from jobs.bench_scene import AT, Scene, compared, opened, rate_of
 from schemas.declared import runtime, subject
 from schemas.events import PostLiked, PostUnliked
 from schemas.ids import snowflake
@@ -49,22 +49,9 @@ async def _run(samples: int, events: int) -> dict[str, Any]:
             ours.append(await _agent_rate(scene, events))
             await scene.redis.flushdb()
             theirs.append(await asyncio.to_thread(drain, scene.settings, events))
-    figure, yardstick = middle(ours), middle(theirs)
-    return {
-        "name": "pipeline",
-        "event": "like",
-        "figure": round(figure),
-        "unit": "PostLiked and PostUnliked events/s",
-        "yardstick": round(yardstick),
-        "yardstick_name": "a loop by hand: confluent-kafka, fastavro, one SADD and SREM a post and batch; no fences",
-        "ratio": round(figure / yardstick, 2),
-        "samples": samples,
-        "each": [round(rate) for rate in ours],
-        "yardstick_each": [round(rate) for rate in theirs],
-        "people": PEOPLE,
-        "posts": POSTS,
-        "events": events,
-    }
+    by_hand = "one SADD and SREM a post and batch"
+    report = compared("like", "PostLiked and PostUnliked", by_hand, ours, theirs)
+    return report | {"people": PEOPLE, "posts": POSTS, "events": events}
 
 
 async def _fill(scene: Scene, events: int) -> None:

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import fastavro
 
 from jobs.bench_by_hand import HEAD, body_of, consumed
-from jobs.bench_scene import AT, Scene, middle, opened, rate_of
+from jobs.bench_scene import AT, Scene, compared, opened, rate_of
 from schemas.declared import runtime, subject
 from schemas.events import (
     CommentAdded,
@@ -199,22 +199,8 @@ async def _run(event: str, samples: int, events: int) -> dict[str, Any]:
             await _forget(cassandra, kind)
             theirs.append(await asyncio.to_thread(drain, scene.settings, kind, events))
             await _forget(cassandra, kind)
-    figure, yardstick = middle(ours), middle(theirs)
-    return {
-        "name": "pipeline",
-        "event": event,
-        "figure": round(figure),
-        "unit": f"{kind.unit} events/s",
-        "yardstick": round(yardstick),
-        "yardstick_name": "a loop by hand: confluent-kafka, fastavro, the same rows in unlogged batches; no fences",
-        "ratio": round(figure / yardstick, 2),
-        "samples": samples,
-        "each": [round(rate) for rate in ours],
-        "yardstick_each": [round(rate) for rate in theirs],
-        "people": PEOPLE,
-        "posts": POSTS,
-        "events": events,
-    }
+    report = compared(event, kind.unit, "the same rows in unlogged batches", ours, theirs)
+    return report | {"people": PEOPLE, "posts": POSTS, "events": events}
 
 
 @asynccontextmanager

@@ -273,3 +273,20 @@ def middle(values: Sequence[float]) -> float:
     """The median."""
     ordered = sorted(values)
     return (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
+
+
+def compared(event: str, unit: str, by_hand: str, ours: Sequence[float], theirs: Sequence[float]) -> dict[str, Any]:
+    """What each ``bench pipeline`` reports: events/s of the agent, ``ours``, and of the loop ``by_hand``."""
+    figure, yardstick = middle(ours), middle(theirs)
+    return {
+        "name": "pipeline",
+        "event": event,
+        "figure": round(figure),
+        "unit": f"{unit} events/s",
+        "yardstick": round(yardstick),
+        "yardstick_name": f"a loop by hand: confluent-kafka, fastavro, {by_hand}; no fences",
+        "ratio": round(figure / yardstick, 2),
+        "samples": len(ours),
+        "each": [round(rate) for rate in ours],
+        "yardstick_each": [round(rate) for rate in theirs],
+    }
