@@ -41,8 +41,10 @@ java:
 		command -v mvn >/dev/null || { echo "mvn is missing: install Maven (Debian 12: apt-get install maven), or name running services with KAFKA_BOOTSTRAP and CASSANDRA_HOSTS" >&2; exit 1; }; \
 	fi
 
+# uv is no part of the lock that it writes.
 lock: $(STAMP)
-	$(BIN)/uv pip compile pyproject.toml --extra dev --generate-hashes --no-emit-index-url --no-header --no-annotate --python-version 3.11 -q -o requirements.lock
+	test -x $(VENV)/lock/bin/uv || { $(PYTHON) -m venv $(VENV)/lock && $(VENV)/lock/bin/python -m pip install -q --disable-pip-version-check uv; }
+	$(VENV)/lock/bin/uv pip compile pyproject.toml --extra dev --generate-hashes --no-emit-index-url --no-header --no-annotate --python-version 3.11 -q -o requirements.lock
 
 up: $(STAMP) java
 	@$(BIN)/shutterlog up $(FLAGS)
