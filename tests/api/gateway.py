@@ -227,7 +227,8 @@ class Gateway:
         last = self._ends | {record.tp: record.offset for record in records}
         await asyncio.gather(*(self._apply(view, records, last) for view in VIEWS))
         self._ends = last
-        await asyncio.to_thread(self.stores.search.fences)  # or it looks for commits only now and then
+        with contextlib.suppress(StoreAway):  # there is no index before the first person
+            await asyncio.to_thread(self.stores.search.fences)  # or it looks for commits only now and then
 
     async def _apply(self, view: View[Any], records: Sequence[Record], last: dict[TopicPartition, int]) -> None:
         own = [record for record in records if record.tp.topic in view.sources]
