@@ -230,6 +230,18 @@ class Gateway:
         with contextlib.suppress(StoreAway):  # there is no index before the first person
             await asyncio.to_thread(self.stores.search.fences)  # or it looks for commits only now and then
 
+    async def step_to_ends(self) -> None:
+        """Apply nothing, up to the log's ends: markers of transactions stand there, and agents step over them."""
+        ends = await asyncio.to_thread(self.stores.topics.ends)
+        ahead = {tp: Span(self._ends.get(tp, -1), end) for tp, end in ends.items() if end > self._ends.get(tp, -1)}
+
+        async def step(view: View[Any]) -> None:
+            if spans := {tp: span for tp, span in ahead.items() if tp.topic in view.sources}:
+                await self._sink(view.name).apply(view.project([]), spans)
+
+        await asyncio.gather(*map(step, VIEWS))
+        self._ends |= {tp: span.last for tp, span in ahead.items()}
+
     async def _apply(self, view: View[Any], records: Sequence[Record], last: dict[TopicPartition, int]) -> None:
         own = [record for record in records if record.tp.topic in view.sources]
         spans = {record.tp: Span(self._ends.get(record.tp, -1), last[record.tp]) for record in own}
@@ -243,6 +255,8 @@ class Gateway:
             own = [record for record in records if record.tp.topic in view.sources]
             own = own[: int(len(own) * part)]
             spans = {record.tp: Span(-1, record.offset) for record in own}
+            if part == 1:
+                spans |= {tp: Span(-1, end) for tp, end in self._ends.items() if tp.topic in view.sources}
             await until(f"{view.name} is rebuilt", partial(self._applied_to, view, own, spans))
 
     async def _applied_to(self, view: View[Any], records: Sequence[Record], spans: Spans) -> bool:

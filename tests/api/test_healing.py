@@ -45,6 +45,7 @@ async def story(gateway: Gateway, posts: int) -> tuple[Person, Person, list[str]
     reader, ada = await gateway.person(), await gateway.person()
     await gateway.client.put(f"/api/v1/users/{ada.id}/follow", headers=reader.headers)
     published = await publish(gateway, ada, posts)
+    await gateway.step_to_ends()
     await comes_from_redis(gateway)
     return reader, ada, published
 

@@ -85,9 +85,10 @@ async def test_while_clickhouse_is_away_only_insights_wait_and_facts_catch_up(
 
             await until("ClickHouse is away", gone, SLOW)
             for fan in fans:
-                for path, method in ((f"/users/{author.id}/follow", "PUT"), (f"/posts/{post}/like", "POST")):
+                for path, method in ((f"/posts/{post}/like", "POST"), (f"/users/{author.id}/follow", "PUT")):
                     answer = await ask(gateway, fan, path, method)
                     assert answer.status_code == 200, answer.text
+                # With the token of the follow, which alone the feed has to show.
                 found = await gateway.client.get(
                     "/api/v1/feed", headers=fan.headers | {"Consistency-Token": answer.headers["Consistency-Token"]}
                 )

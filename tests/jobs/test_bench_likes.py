@@ -25,7 +25,7 @@ def test_likes_go_through_an_agent_and_through_the_loop_by_hand(
         monkeypatch.setenv(name.upper(), str(getattr(settings, name)))
     monkeypatch.setattr(bench_pipeline_likes, "PEOPLE", 100)
     monkeypatch.setattr(bench_pipeline_likes, "POSTS", 50)
-    figures = bench_pipeline_likes.run(samples=1, events=12_000)
+    figures = bench_pipeline_likes.run(samples=1, events=40_000)
     assert set(figures) >= KEYS
-    assert figures["event"] == "like" and figures["events"] == 12_000
+    assert figures["event"] == "like" and figures["events"] == 40_000
     assert float(str(figures["figure"])) > 0 and float(str(figures["yardstick"])) > 0

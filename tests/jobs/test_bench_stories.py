@@ -33,7 +33,8 @@ def test_stories_go_into_trays_through_an_agent_and_through_the_loop_by_hand(
     before, ours, theirs = trays
     assert not before
     assert ours.keys() == theirs.keys() and len(ours) > 100
-    # Each trims at moments of its own, and evicts by age or by arrival: about as much stands in both.
+    # The loop evicts by arrival and the agent by age, so that what stands in its trays depends on which partitions of
+    # a log that is already there come first: more than half, and never more than the loop's slack.
     both = sum(ours.values()), sum(theirs.values())
-    assert max(both) < 1.15 * min(both), [(ours[key], theirs[key]) for key in list(ours)[:20]]
+    assert max(both) < 2 * min(both), [(ours[key], theirs[key]) for key in list(ours)[:20]]
     assert max(ours.values()) >= settings.tray_cap
