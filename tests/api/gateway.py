@@ -83,6 +83,8 @@ class Listener(Producer):
     def __init__(self, settings: Settings, watch: BrokerWatch | None = None) -> None:
         super().__init__(settings, linger_ms=0, watch=watch)  # most tests say one thing at a time
         self.records: list[Record] = []
+        self.markers: dict[TopicPartition, int] = {}
+        """Of each partition, where the marker stands that ended the last transaction: behind its last record."""
 
     async def produce_many(self, events: Sequence[Event]) -> list[tuple[TopicPartition, int]]:
         written = await super().produce_many(events)
@@ -101,6 +103,7 @@ class ListeningTransactions(Transactions):
     async def say(self, events: Sequence[Event]) -> list[tuple[TopicPartition, int]]:
         written = await super().say(events)
         now = int(time.time() * 1000)
+        self._listener.markers |= {tp: at + 1 for tp, at in sorted(written)}
         self._listener.records += [Record(tp, at, now, event) for (tp, at), event in zip(written, events, strict=True)]
         return written
 
@@ -225,6 +228,8 @@ class Gateway:
         records = sorted(self.listener.records[self._applied :], key=lambda record: (record.tp, record.offset))
         self._applied = len(self.listener.records)
         last = self._ends | {record.tp: record.offset for record in records}
+        # Agents step over markers, or no view would ever be seen to come to the log's end.
+        last |= {tp: at for tp, at in self.listener.markers.items() if last.get(tp) == at - 1}
         await asyncio.gather(*(self._apply(view, records, last) for view in VIEWS))
         self._ends = last
         with contextlib.suppress(StoreAway):  # there is no index before the first person

@@ -49,6 +49,7 @@ async def until_whole(gateway: Gateway) -> None:
     watch = gateway.stores.tray_watch.of(1)
     async with asyncio.timeout(20):
         while watch.healing:
+            await gateway.step_to_ends()
             await gateway.stores.tray_watch.look()
             await asyncio.sleep(0.01)
 
