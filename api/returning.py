@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from functools import partial
 
+from sinks.beside import Errands
 from sinks.errors import StoreAway
 from sinks.home_feed_sleep import Sleepers
 
@@ -24,30 +25,13 @@ class Returning:
 
     def __init__(self, sleepers: Callable[[int], Sleepers]) -> None:
         self._sleepers = sleepers
-        self._tasks: dict[tuple[int, int], asyncio.Task[None]] = {}
         self._room = asyncio.Semaphore(AT_ONCE)
+        self.errands = Errands(WAITING)
+        """What is dropped at their end, the next read begins anew."""
 
     def wake(self, generation: int, user_id: int) -> None:
         """Begin to make the feed of ``user_id``, unless that is under way."""
-        who = (generation, user_id)
-        if who in self._tasks or len(self._tasks) >= WAITING:
-            return
-        task = self._tasks[who] = asyncio.create_task(self._wake(generation, user_id))
-        task.add_done_callback(lambda _: self._tasks.pop(who, None))
-
-    async def done(self) -> None:
-        """Wait until nobody is being woken."""
-        await asyncio.gather(*self._tasks.values())
-
-    @asynccontextmanager
-    async def at_work(self) -> AsyncIterator[None]:
-        """At the end of the block what is under way is dropped: the next read begins it anew."""
-        try:
-            yield
-        finally:
-            for task in list(self._tasks.values()):
-                task.cancel()
-            await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        self.errands.begin((generation, user_id), partial(self._wake, generation, user_id))
 
     async def _wake(self, generation: int, user_id: int) -> None:
         async with self._room:

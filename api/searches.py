@@ -4,13 +4,12 @@ is sealed under their key, and goes with it."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from schemas.events import Searched
+from sinks.beside import Errands
 from sinks.errors import StoreAway
 from sinks.sealing import seal
 
@@ -37,30 +36,11 @@ class Searches:
     """Says them, each by a task."""
 
     def __init__(self) -> None:
-        self._tasks: set[asyncio.Task[None]] = set()
+        self.errands = Errands(WAITING)
 
     def note(self, stores: Stores, search: Search) -> None:
         """Begin to say it."""
-        if len(self._tasks) >= WAITING:
-            return
-        task = asyncio.create_task(_say(stores, search))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def done(self) -> None:
-        """Wait until nothing is left to be said."""
-        await asyncio.gather(*self._tasks)
-
-    @asynccontextmanager
-    async def at_work(self) -> AsyncIterator[None]:
-        """At the end of the block what is under way is dropped."""
-        try:
-            yield
-        finally:
-            under_way = list(self._tasks)
-            for task in under_way:
-                task.cancel()
-            await asyncio.gather(*under_way, return_exceptions=True)
+        self.errands.begin(object(), partial(_say, stores, search))
 
 
 async def _say(stores: Stores, search: Search) -> None:

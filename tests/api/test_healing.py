@@ -142,7 +142,7 @@ async def test_whoever_returns_gets_a_206_and_then_a_feed(gateway: Gateway) -> N
     assert followers == 1, "who sleeps follows all the same"
 
     assert await feed(gateway, reader, 206) == (posts, "cassandra")
-    await gateway.stores.returning.done()
+    await gateway.stores.returning.errands.done()
     assert await feed(gateway, reader) == (posts, "redis")
     posts = await publish(gateway, ada, 1) + posts
     assert await feed(gateway, reader) == (posts, "redis")

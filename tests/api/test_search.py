@@ -155,7 +155,7 @@ async def test_a_search_is_said_sealed_once_and_by_nobody_else(
     await gateway.catch_up()
 
     async def searches() -> list[Searched]:
-        await gateway.stores.searches.done()
+        await gateway.stores.searches.errands.done()
         return [event for event in gateway.said if isinstance(event, Searched) and event.actor_id == int(ada.id)]
 
     assert await everybody(gateway, ada.username[:2], ada), "several pages"
