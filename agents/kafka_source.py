@@ -212,8 +212,7 @@ class KafkaSource:
         self._looked = time.monotonic()
         with self._lock:
             batch = self._positions.idle()
-        if batch.spans:
-            self._hand_over(batch)
+        self._hand_over(batch)
 
     def _batch(self, messages: list[Message]) -> RawBatch | None:
         records, ends = records_of(messages, self._settings, self._group)
@@ -225,8 +224,11 @@ class KafkaSource:
             return self._positions.advance(records, ends)
 
     def _hand_over(self, batch: RawBatch) -> None:
-        """Wait for room. If that takes long, fetching is given up meanwhile, so that the group sees this member alive
-        and can rebalance. (Pausing instead would throw away what is fetched, at every full queue.)"""
+        """Wait for room, unless nothing is in it. If that takes long, fetching is given up meanwhile, so that the
+        group sees this member alive and can rebalance. (Pausing instead would throw away what is fetched, at every full
+        queue.)"""
+        if not batch.spans:
+            return
         until = time.monotonic() + _HOLD_SECONDS
         while not self._room.acquire(timeout=_ROOM_SECONDS):
             if self._stopping.is_set() or batch.epoch != self.epoch:
