@@ -52,7 +52,7 @@ class Counts(NamedTuple):
     @property
     def engagement_rate(self) -> float | None:
         """What was done for each person who saw a post; None where nobody did."""
-        return round(self.engaged / self.sights, 4) if self.sights else None
+        return _rate(self.engaged, self.sights)
 
 
 class Hour(NamedTuple):
@@ -68,8 +68,7 @@ class Hour(NamedTuple):
     @property
     def engagement_rate(self) -> float | None:
         """What was done for each impression; None where there was none."""
-        done = self.likes + self.comments + self.saves + self.shares
-        return round(done / self.impressions, 4) if self.impressions else None
+        return _rate(self.likes + self.comments + self.saves + self.shares, self.impressions)
 
 
 class Day(NamedTuple):
@@ -97,7 +96,7 @@ class StoryCounts(NamedTuple):
     @property
     def completion_rate(self) -> float | None:
         """How many of those who opened a story saw it to its end; None where nobody opened it."""
-        return round(self.ends / self.sights, 4) if self.sights else None
+        return _rate(self.ends, self.sights)
 
 
 class Growth(NamedTuple):
@@ -113,6 +112,10 @@ class Reached(NamedTuple):
 
     offset: int
     at: int
+
+
+def _rate(done: int, of: int) -> float | None:
+    return round(done / of, 4) if of else None
 
 
 _PEOPLE = re.compile(r"\{stands:(\w+)\}")

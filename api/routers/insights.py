@@ -60,11 +60,14 @@ async def own_insights(me: Reader, stores: Opened, days: Days = 28) -> Insights:
         since=_at(since),
         until=_at(until),
         complete_until=moment(complete),
-        total=_counts(total),
+        total=Counts.model_validate(total, from_attributes=True),
         followers=growth.followers,
         followers_gained=growth.gained,
         followers_lost=growth.lost,
-        posts=[OfPost(post_id=str(post_id), counts=_counts(counts)) for post_id, counts in most],
+        posts=[
+            OfPost(post_id=str(post_id), counts=Counts.model_validate(counts, from_attributes=True))
+            for post_id, counts in most
+        ],
     )
 
 
@@ -78,7 +81,11 @@ async def post_insights(post_id: IdPath, me: Reader, stores: Opened, days: Days 
         _complete_until(stores, until, OF_POSTS), stores.insights.posts(me.user_id, since, until, row.post_id)
     )
     return PostInsights(
-        post_id=post_id, since=_at(since), until=_at(until), complete_until=moment(complete), counts=_counts(total)
+        post_id=post_id,
+        since=_at(since),
+        until=_at(until),
+        complete_until=moment(complete),
+        counts=Counts.model_validate(total, from_attributes=True),
     )
 
 
@@ -96,7 +103,7 @@ async def hour_insights(me: Reader, stores: Opened, days: Days = 28) -> HourInsi
         since=_at(since),
         until=_at(until),
         complete_until=moment(complete),
-        hours=[OfHour(**one._asdict(), engagement_rate=one.engagement_rate) for one in hours],
+        hours=[OfHour.model_validate(one, from_attributes=True) for one in hours],
         best=best[:BEST_HOURS],
     )
 
@@ -113,7 +120,7 @@ async def follower_insights(me: Reader, stores: Opened, days: Days = 28) -> Foll
         since=_at(since),
         until=_at(until),
         complete_until=moment(complete),
-        days=[OfDay(**one._asdict()) for one in found],
+        days=[OfDay.model_validate(one, from_attributes=True) for one in found],
     )
 
 
@@ -129,8 +136,11 @@ async def story_insights(me: Reader, stores: Opened, days: Days = 28) -> StoryIn
         since=_at(since),
         until=_at(until),
         complete_until=moment(complete),
-        total=_story_counts(total),
-        stories=[OfStory(story_id=str(story_id), counts=_story_counts(counts)) for story_id, counts in most],
+        total=StoryCounts.model_validate(total, from_attributes=True),
+        stories=[
+            OfStory(story_id=str(story_id), counts=StoryCounts.model_validate(counts, from_attributes=True))
+            for story_id, counts in most
+        ],
     )
 
 
@@ -155,26 +165,3 @@ def _at(ms: int) -> datetime:
     found = moment(ms)
     assert found is not None  # noqa: S101 (no time is 0 here)
     return found
-
-
-def _counts(counts: insights.Counts) -> Counts:
-    return Counts(
-        reach=counts.reach,
-        impressions=counts.impressions,
-        dwell_ms=counts.dwell_ms,
-        likes=counts.likes,
-        comments=counts.comments,
-        saves=counts.saves,
-        shares=counts.shares,
-        engagement_rate=counts.engagement_rate,
-    )
-
-
-def _story_counts(counts: insights.StoryCounts) -> StoryCounts:
-    return StoryCounts(
-        views=counts.views,
-        reach=counts.reach,
-        completed=counts.completed,
-        completion_rate=counts.completion_rate,
-        reactions=counts.reactions,
-    )
