@@ -166,7 +166,7 @@ class NotificationReader:
         """
         posts = {post for kind, post in groups.values() if kind in BY_POSTS}
         rows, naming = await asyncio.gather(
-            in_chunks(self._cassandra, self._causes, groups, recipient_id, WHOLE + 1), _naming(posts, audience)
+            in_chunks(self._cassandra, self._causes, groups, recipient_id, WHOLE + 1), audience.naming(posts)
         )
         silent = {
             group_id for group_id, (kind, post) in groups.items() if kind in BY_POSTS and naming.get(post) != kind
@@ -228,10 +228,6 @@ class NotificationReader:
             rows = await self._cassandra.execute(self._of_actors, ([group_id], recipient_id, part))
             found |= {row.actor_id: row.position for row in rows}
         return found
-
-
-async def _naming(post_ids: Collection[int], audience: Audience) -> Mapping[int, str]:
-    return await audience.naming(post_ids) if post_ids else {}
 
 
 def _whole(causes: Iterable[Row], hidden: Collection[int], said: Collection[int]) -> Standing:
