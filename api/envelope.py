@@ -12,6 +12,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.limits import limit_fields
 from api.metrics import SHED, answered
 from api.problems import GONE, Problem, overloaded, unforeseen
 from api.shedding import WAITS, Load, admits, class_of
@@ -92,8 +93,8 @@ class Envelope:
     def _complete(self, message: Message, path: str, state: Mapping[str, Any]) -> None:
         # No route sets these; set by name, each would be looked for among all others.
         ours = self._headers if path.startswith(_DOCUMENTATION) else self._headers_apart_from_documentation
-        told = [(b"trace-id", state["trace_id"].encode()), *state.get("limit", ())]
-        message["headers"] = [*message["headers"], *ours, *told]
+        limits = limit_fields(state["limits"]) if "limits" in state else ()
+        message["headers"] = [*message["headers"], *ours, (b"trace-id", state["trace_id"].encode()), *limits]
         if path.startswith("/api/"):
             headers = MutableHeaders(scope=message)
             headers.setdefault("Cache-Control", "private, no-cache")

@@ -68,10 +68,8 @@ async def _writer(request: Request, reader: Reader, stores: Opened) -> Person:
     allowance = Allowance(settings.write_burst, settings.write_per_second)
     # Without Redis this gateway counts alone: a limit that failed open would be none just when it is needed, and one
     # that refused would make Redis a part of every write.
-    wait = await count(request, stores, "writes", f"writes:{reader.user_id}", allowance)
-    if wait:
-        detail = "You write faster than is allowed. Wait a moment."
-        raise Problem(429, "too-many-writes", detail, retry_after=wait)
+    detail = "You write faster than is allowed. Wait a moment."
+    await count(request, stores, "writes", f"writes:{reader.user_id}", allowance, "too-many-writes", detail)
     # Second, so that one person who is refused takes nothing from the others behind the same address.
     await check_address(request, stores)
     return reader

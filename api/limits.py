@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import math
+from collections.abc import Mapping
 from functools import lru_cache
 
 from fastapi import Request
@@ -17,17 +18,20 @@ _NETWORK_BITS = 64
 
 
 def tell_limit(request: Request, name: str, allowance: Allowance, spent: Spent) -> None:
-    """Have whatever answers ``request`` say of the limit ``name`` that it counted against: how many in a row, how many
-    are left, and in how many seconds all of them will be again. Told again, the last word stands.
+    """Have whatever answers ``request`` say that it counted against the limit ``name``. Told again, the last word
+    stands."""
+    request.scope.setdefault("state", {}).setdefault("limits", {})[name] = allowance, spent
+
+
+def limit_fields(told: Mapping[str, tuple[Allowance, Spent]]) -> tuple[tuple[bytes, bytes], ...]:
+    """The header fields that say of each limit how many in a row it allows, how many are left, and in how many seconds
+    all of them will be again.
 
     ``RateLimit-Policy`` and ``RateLimit`` name every limit; the older fields, which hold one number each, are those of
     the limit that refuses, or is nearest to it.
     """
-    told: dict[str, tuple[Allowance, Spent]] = getattr(request.state, "limits", None) or {}
-    told[name] = allowance, spent
-    request.state.limits = told
     nearest, left = min(told.values(), key=lambda one: (-one[1].wait, one[1].left))
-    request.state.limit = (
+    return (
         (b"ratelimit-policy", b", ".join(_policy(name, *one) for name, one in told.items())),
         (b"ratelimit", b", ".join(_state(name, *one) for name, one in told.items())),
         (b"ratelimit-limit", b"%d" % nearest.burst),
@@ -36,21 +40,30 @@ def tell_limit(request: Request, name: str, allowance: Allowance, spent: Spent) 
     )
 
 
-async def count(request: Request, stores: Stores, name: str, bucket: str, allowance: Allowance) -> float:
-    """Take a token of ``bucket`` and tell it as the limit ``name``; 0, or the seconds until there is one."""
+async def count(
+    request: Request, stores: Stores, name: str, bucket: str, allowance: Allowance, kind: str, detail: str
+) -> None:
+    """Take a token of ``bucket`` and tell it as the limit ``name``. Raise ``Problem`` 429 of this ``kind`` where there
+    is none."""
     spent = await stores.throttles.spend(bucket, allowance)
     tell_limit(request, name, allowance, spent)
-    return spent.wait
+    if spent.wait:
+        raise Problem(429, kind, detail, retry_after=spent.wait)
+
+
+async def forgive(request: Request, stores: Stores, name: str, bucket: str, allowance: Allowance) -> None:
+    """Give back all that was taken of ``bucket``, and tell that."""
+    await stores.throttles.forgive(bucket)
+    tell_limit(request, name, allowance, Spent(0, allowance.burst))
 
 
 async def check_address(request: Request, stores: Stores) -> None:
     """Raise ``Problem`` 429 where too much is written from the address of ``request``, by however many people."""
     settings = stores.settings
     allowance = Allowance(settings.address_write_burst, settings.address_write_per_second)
-    wait = await count(request, stores, "address-writes", f"writes-from:{address_of(request)}", allowance)
-    if wait:
-        detail = "Too much is written from your address. Wait a moment."
-        raise Problem(429, "too-many-writes-from-address", detail, retry_after=wait)
+    bucket, kind = f"writes-from:{address_of(request)}", "too-many-writes-from-address"
+    detail = "Too much is written from your address. Wait a moment."
+    await count(request, stores, "address-writes", bucket, allowance, kind, detail)
 
 
 def address_of(request: Request) -> str:

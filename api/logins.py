@@ -11,10 +11,10 @@ import hashlib
 
 from fastapi import Request
 
-from api.limits import address_of, tell_limit
+from api.limits import address_of, forgive, tell_limit
 from api.problems import Problem
 from api.stores import Stores
-from sinks.throttles import Allowance, Spent
+from sinks.throttles import Allowance
 
 _TOLD = "logins"
 """One name for all three: which of them holds would say who has been here before."""
@@ -48,12 +48,11 @@ class Attempt:
 
     async def succeed(self, user_id: int) -> None:
         """It was they: nothing of it counts, and they have been here."""
-        throttles = self._stores.throttles
-        await throttles.forgive(_bucket("logins", self._username, self._address))
         for bucket, allowance in self._taken.items():
-            await throttles.give_back(bucket, allowance)  # the one token: others' failures stay
+            await self._stores.throttles.give_back(bucket, allowance)  # the one token: others' failures stay
         await been_here(self._request, self._stores, user_id)
-        tell_limit(self._request, _TOLD, self._pair, Spent(0, self._pair.burst))
+        bucket = _bucket("logins", self._username, self._address)
+        await forgive(self._request, self._stores, _TOLD, bucket, self._pair)
 
     @property
     def _pair(self) -> Allowance:

@@ -29,10 +29,8 @@ router = APIRouter(prefix="/api/v1", tags=["activity"])
 
 async def _reporter(request: Request, reader: Reader, stores: Opened) -> Person:
     allowance = Allowance(stores.settings.activity_burst, stores.settings.activity_per_second)
-    wait = await count(request, stores, "activity", f"activity:{reader.user_id}", allowance)
-    if wait:
-        detail = "You report what you see faster than is allowed. Collect it, and send up to 100 at once."
-        raise Problem(429, "too-much-activity", detail, retry_after=wait)
+    detail = "You report what you see faster than is allowed. Collect it, and send up to 100 at once."
+    await count(request, stores, "activity", f"activity:{reader.user_id}", allowance, "too-much-activity", detail)
     await check_address(request, stores)
     return reader
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 
 from api.bodies import EmailChange, EmailToken, PasswordReset, ResetRequest
 from api.identity import Reader, Writer
-from api.limits import address_of, count, tell_limit
+from api.limits import address_of, count, forgive
 from api.logins import been_here
 from api.models_accounts import Email, MailAsked
 from api.outbox import Written
@@ -18,7 +18,7 @@ from api.stores import Opened, Stores
 from sinks.emails import Emails, Purpose, Sent
 from sinks.mail import Mail
 from sinks.sealing import opened, seal
-from sinks.throttles import Allowance, Spent
+from sinks.throttles import Allowance
 
 router = APIRouter(prefix="/api/v1", tags=["mail"])
 
@@ -131,25 +131,22 @@ def _post(stores: Stores, write: Written) -> MailAsked:
 async def _check_mails(request: Request, stores: Stores, bucket: str, times: int = 1) -> None:
     allowance = Allowance(stores.settings.mail_burst * times, stores.settings.mail_per_second * times)
     name = "mails" if times == 1 else "address-mails"
-    wait = await count(request, stores, name, bucket, allowance)
-    if wait:
-        raise Problem(429, "too-many-mails", "Too many mails were asked for. Wait for the last one.", retry_after=wait)
+    detail = "Too many mails were asked for. Wait for the last one."
+    await count(request, stores, name, bucket, allowance, "too-many-mails", detail)
 
 
 async def _taken(stores: Stores, emails: Emails, purpose: Purpose, token: str, request: Request) -> tuple[int, str]:
     """Whose token it is, and the address it was sent to; ``Problem`` 422 for one that is not good (any more)."""
     allowance = Allowance(stores.settings.login_burst, stores.settings.login_per_second)
     bucket = f"mail-tokens:{address_of(request)}"
-    wait = await count(request, stores, "mail-tokens", bucket, allowance)
-    if wait:
-        raise Problem(429, "too-many-tokens", "Too many wrong tokens came from your address. Wait.", retry_after=wait)
+    detail = "Too many wrong tokens came from your address. Wait."
+    await count(request, stores, "mail-tokens", bucket, allowance, "too-many-tokens", detail)
     sent = await emails.take_token(purpose, token)
     keys = await stores.keys.get_many([sent.user_id]) if sent else {}
     address = opened(keys, sent.user_id, sent.address) if sent else ""
     if sent is None or not address:
         raise _token_refused()
-    await stores.throttles.forgive(bucket)
-    tell_limit(request, "mail-tokens", allowance, Spent(0, allowance.burst))
+    await forgive(request, stores, "mail-tokens", bucket, allowance)
     return sent.user_id, address
 
 

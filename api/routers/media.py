@@ -28,9 +28,8 @@ router = APIRouter(prefix="/api/v1/media", tags=["media"])
 async def _uploader(request: Request, writer: Writer, stores: Opened) -> Person:
     # Counted before the file is read: what is refused is not received.
     allowance = Allowance(stores.settings.upload_burst, stores.settings.upload_per_second)
-    wait = await count(request, stores, "uploads", f"uploads:{writer.user_id}", allowance)
-    if wait:
-        raise Problem(429, "too-many-uploads", "You upload faster than is allowed. Wait a moment.", retry_after=wait)
+    detail = "You upload faster than is allowed. Wait a moment."
+    await count(request, stores, "uploads", f"uploads:{writer.user_id}", allowance, "too-many-uploads", detail)
     return writer
 
 

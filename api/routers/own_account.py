@@ -13,7 +13,7 @@ from api.bodies import PasswordChange, PasswordProof, ProfileChange, UsernameCha
 from api.consistency import reach_own_profile
 from api.export import Archive
 from api.identity import Reader, Writer
-from api.limits import count, tell_limit
+from api.limits import count, forgive
 from api.log import Said, now_ms
 from api.models import Profile
 from api.models_accounts import Erasure
@@ -26,7 +26,7 @@ from api.usernames import current_username, take_username
 from schemas.events import AccountDeactivated, AccountErased, ProfileChanged, RenderedMedia, UsernameChanged
 from sinks.accounts import AccountRow
 from sinks.sealing import opened, seal
-from sinks.throttles import Allowance, Spent
+from sinks.throttles import Allowance
 
 router = APIRouter(prefix="/api/v1/me", tags=["accounts"])
 
@@ -94,10 +94,8 @@ async def change_username(body: UsernameChange, request: Request, me: Writer, st
         await stores.usernames.confirm(previous, me.user_id)  # should an earlier try have been cut off before it
         return await profile_of(stores, me.user_id, me.user_id)
     allowance = Allowance(stores.settings.username_burst, stores.settings.username_per_second)
-    wait = await count(request, stores, "usernames", f"usernames:{me.user_id}", allowance)
-    if wait:
-        detail = "You changed your username too often. Keep the one you have for some time."
-        raise Problem(429, "too-many-usernames", detail, retry_after=wait)
+    detail = "You changed your username too often. Keep the one you have for some time."
+    await count(request, stores, "usernames", f"usernames:{me.user_id}", allowance, "too-many-usernames", detail)
     await take_username(stores, body.username, me.user_id)
     token = await log.say(
         UsernameChanged(
@@ -160,9 +158,8 @@ async def export(request: Request, me: Reader, stores: Opened) -> StreamingRespo
     blocks, mutes, when you became private or public, likes, comments, saves, stories and reactions to them, notices,
     which of them you saw, and what you want to be told of. Who blocks you is not in it."""
     allowance = Allowance(stores.settings.export_burst, stores.settings.export_per_second)
-    wait = await count(request, stores, "exports", f"exports:{me.user_id}", allowance)
-    if wait:
-        raise Problem(429, "too-many-exports", "You asked for your data just now. Wait.", retry_after=wait)
+    detail = "You asked for your data just now. Wait."
+    await count(request, stores, "exports", f"exports:{me.user_id}", allowance, "too-many-exports", detail)
     await reach_own_profile(stores, me.user_id)
     account = (await stores.accounts.by_ids([me.user_id])).get(me.user_id)
     if account is None:
@@ -176,11 +173,9 @@ async def check_password(request: Request, stores: Stores, me: Person, body: Pas
     """``Problem`` 403 unless it is theirs; failures have to wait as those of logins have."""
     settings, bucket = stores.settings, f"proofs:{me.user_id}"
     allowance = Allowance(settings.login_burst, settings.login_per_second)
-    wait = await count(request, stores, "proofs", bucket, allowance)
-    if wait:
-        raise Problem(429, "too-many-logins", "Too many wrong passwords. Wait before you try again.", retry_after=wait)
+    detail = "Too many wrong passwords. Wait before you try again."
+    await count(request, stores, "proofs", bucket, allowance, "too-many-logins", detail)
     credential = await stores.credentials.find(me.user_id)
     if not await stores.passwords.verify(credential.password_hash if credential else None, body.password):
         raise Problem(403, "wrong-password", "The password is wrong. Correct it and try again.")
-    await stores.throttles.forgive(bucket)
-    tell_limit(request, "proofs", allowance, Spent(0, allowance.burst))
+    await forgive(request, stores, "proofs", bucket, allowance)

@@ -7,14 +7,14 @@ import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import httpx
 import pytest
 import pytest_asyncio
 from fastapi import Request
 
-from api.limits import address_of, tell_limit
+from api.limits import address_of, limit_fields, tell_limit
 from sinks.throttles import Allowance, Spent
 from tests.api.gateway import PASSWORD, Gateway, Person, picture
 
@@ -296,8 +296,7 @@ async def test_of_several_limits_the_nearest_is_told_in_the_older_fields() -> No
     tell_limit(request, "empty", Allowance(5, 1), Spent(0, 0))
     tell_limit(request, "refusing", Allowance(20, 0.5), Spent(2, 0))
     tell_limit(request, "wide", Allowance(100, 10), Spent(0, 39))
-    told: dict[bytes, Any] = dict(request.state.limit)
-    assert told == {
+    assert dict(limit_fields(request.state.limits)) == {
         b"ratelimit-policy": b'"wide";q=100;w=10, "empty";q=5;w=5, "refusing";q=20;w=40',
         b"ratelimit": b'"wide";r=39;t=7, "empty";r=0;t=5, "refusing";r=0;t=40',
         b"ratelimit-limit": b"20",
