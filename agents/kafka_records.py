@@ -37,8 +37,8 @@ def consumer_of(settings: Settings, group: str, slot: str, partition_fetch_bytes
             "isolation.level": "read_committed",
             # Says where a partition ends, though the last record stands before the end: after a transaction.
             "enable.partition.eof": True,
-            # Nothing waits for it but partitions that are assigned or found ended meanwhile: what comes is answered at once.
-            # A stack that stands still is mostly busy with these.
+            # What comes is answered at once; only partitions that are assigned meanwhile wait for it. A stack that
+            # stands still is mostly busy with fetches that find nothing.
             "fetch.wait.max.ms": 150,
             "max.partition.fetch.bytes": partition_fetch_bytes,
             # Of all partitions together. The fewer stand there, the sooner each has its turn where there is much to do.

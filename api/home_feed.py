@@ -15,7 +15,7 @@ from typing import Generic, TypeVar
 
 from sinks.errors import StoreAway
 
-SPARE = 5
+SPARE = 2
 """Ids looked at beyond what the page needs, since some will be dropped."""
 ROUNDS = 8
 """How often a page goes for more. A page that is still short then says where to go on."""
