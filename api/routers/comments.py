@@ -230,20 +230,26 @@ async def _open(stores: Stores, comment_id: int, viewer_id: int | None) -> _Foun
     place = await stores.comments.place(comment_id)
     if place is None:
         raise not_found("comment")
-    post, rows, parents = await asyncio.gather(
-        open_post(stores, place.post_id, viewer_id),
-        stores.comments.some(place.post_id, place.parent_id, [comment_id]),
+    post, (row, parent) = await asyncio.gather(open_post(stores, place.post_id, viewer_id), _standing(stores, place))
+    # Who may not know of the person knows of no comment of theirs, but under one's own post one can always tidy up.
+    if post.author_id != viewer_id:
+        await _check_met(stores, viewer_id, row, parent)
+    return _Found(place, post, row, parent)
+
+
+async def _standing(stores: Stores, place: CommentPlace) -> tuple[CommentRow, CommentRow | None]:
+    """The comment that was written at ``place``, and what it replies to; ``Problem`` 404 unless both stand."""
+    rows, parents = await asyncio.gather(
+        stores.comments.some(place.post_id, place.parent_id, [place.comment_id]),
         stores.comments.some(place.post_id, 0, [place.parent_id] if place.parent_id else []),
     )
     if not rows or (place.parent_id and not parents):
         raise not_found("comment")
-    # Who may not know of the person knows of no comment of theirs, but under one's own post one can always tidy up.
-    if post.author_id != viewer_id:
-        await _check_met(stores, viewer_id, {place.user_id, *(row.user_id for row in parents)})
-    return _Found(place, post, rows[0], parents[0] if parents else None)
+    return rows[0], parents[0] if parents else None
 
 
-async def _check_met(stores: Stores, viewer_id: int | None, user_ids: set[int]) -> None:
+async def _check_met(stores: Stores, viewer_id: int | None, row: CommentRow, parent: CommentRow | None) -> None:
+    user_ids = {row.user_id, *([parent.user_id] if parent else [])}
     facts = await stores.relations.facts(viewer_id, user_ids)
     if not all(may_meet(facts, user_id) for user_id in user_ids):
         raise not_found("comment")
@@ -254,11 +260,10 @@ async def _parent(stores: Stores, post: PostRow, parent_id: str, viewer_id: int)
     place = await stores.comments.place(id_of(parent_id, "comment"))
     if place is None or place.post_id != post.post_id:
         raise not_found("comment")
-    if place.parent_id:
+    row, above = await _standing(stores, place)
+    await _check_met(stores, viewer_id, row, above)
+    # Last: of what nobody may see it says nothing, and of what hangs on it neither.
+    if above is not None:
         detail = f"Replies have no replies of their own. Reply to the comment {place.parent_id}, and name the person."
         raise Problem(422, "reply-to-reply", detail)
-    rows = await stores.comments.some(post.post_id, 0, [place.comment_id])
-    if not rows:
-        raise not_found("comment")
-    await _check_met(stores, viewer_id, {place.user_id})
-    return rows[0]
+    return row

@@ -91,8 +91,12 @@ class Model:
         said = self.comments[comment]
         if not self.opens(a, said.post):
             return False
-        people = [said.by, *([self.comments[said.parent].by] if said.parent else [])]
-        return a == self.posts[said.post] or not any(self.hidden(a, one) for one in people)
+        return a == self.posts[said.post] or not any(self.hidden(a, one) for one in self.writers(comment))
+
+    def writers(self, comment: str) -> list[str]:
+        """Who wrote it, and what it replies to."""
+        said = self.comments[comment]
+        return [said.by, *([self.comments[said.parent].by] if said.parent else [])]
 
     def under(self, post: str, parent: str = "") -> Iterator[str]:
         """The comments that stand directly under ``parent``, or under the post."""
@@ -252,12 +256,12 @@ class Model:
         if not self.opens(a, post):
             return 404
         if parent:
-            if parent not in self.comments or self.comments[parent].post != post:
+            if not self.stands(parent) or self.comments[parent].post != post:
+                return 404
+            if any(self.hidden(a, one) for one in self.writers(parent)):
                 return 404
             if self.comments[parent].parent:
                 return 422
-            if self.hidden(a, self.comments[parent].by):
-                return 404
         return 403 if post in self.disabled else 201
 
     def comment(self, a: str, comment: str, post: str, parent: str, mentions: tuple[str, ...]) -> None:

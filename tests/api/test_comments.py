@@ -142,6 +142,23 @@ async def test_pins_stand_above_and_are_few(gateway: Gateway) -> None:
     assert [one["id"] for one in page["items"]] == [made[3], made[1]]
 
 
+async def test_a_reply_that_cannot_be_seen_is_not_spoken_of(gateway: Gateway) -> None:
+    ada, bob, cleo = await gateway.person(), await gateway.person(), await gateway.person()
+    post_id = await published(gateway, ada)
+    first = await say(gateway, post_id, ada, "first")
+    deleted, blocking = (
+        await say(gateway, post_id, bob, "a word", first),
+        await say(gateway, post_id, cleo, "hm", first),
+    )
+    for reply in (deleted, blocking):
+        assert kind(await ask(gateway, post_id, bob, "To whom?", reply)) == (422, "reply-to-reply")
+    await gateway.client.delete(f"/api/v1/comments/{deleted}", headers=bob.headers)
+    await gateway.client.put(f"/api/v1/users/{bob.id}/block", headers=cleo.headers)
+    await gateway.catch_up()
+    for reply in (deleted, blocking):
+        assert kind(await ask(gateway, post_id, bob, "To whom now?", reply)) == (404, "not-found")
+
+
 async def test_comments_can_be_switched_off(gateway: Gateway) -> None:
     ada, bob = await gateway.person(), await gateway.person()
     post_id = await published(gateway, ada)
