@@ -43,7 +43,8 @@ async def _check_said(request: Request, stores: Stores, user_id: int, post_id: i
     settings = stores.settings
     allowance = Allowance(settings.comment_burst, settings.comment_per_second)
     detail = f"You comment faster than is allowed: {settings.comment_burst} a minute. Wait a moment."
-    await count(request, stores, "comments", f"comments:{user_id}", allowance, "too-many-comments", detail)
+    refusal = Problem(429, "too-many-comments", detail)
+    await count(request, stores, "comments", f"comments:{user_id}", allowance, refusal)
     words = gist(text) or text.strip()
     where = "" if len(words) > SHORT else str(post_id)
     # Hashed under the person's id: what was said stands nowhere in clear.

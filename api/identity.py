@@ -68,8 +68,8 @@ async def _writer(request: Request, reader: Reader, stores: Opened) -> Person:
     allowance = Allowance(settings.write_burst, settings.write_per_second)
     # Without Redis this gateway counts alone: a limit that failed open would be none just when it is needed, and one
     # that refused would make Redis a part of every write.
-    detail = "You write faster than is allowed. Wait a moment."
-    await count(request, stores, "writes", f"writes:{reader.user_id}", allowance, "too-many-writes", detail)
+    refusal = Problem(429, "too-many-writes", "You write faster than is allowed. Wait a moment.")
+    await count(request, stores, "writes", f"writes:{reader.user_id}", allowance, refusal)
     # Second, so that one person who is refused takes nothing from the others behind the same address.
     await check_address(request, stores)
     return reader

@@ -41,14 +41,14 @@ def limit_fields(told: Mapping[str, tuple[Allowance, Spent]]) -> tuple[tuple[byt
 
 
 async def count(
-    request: Request, stores: Stores, name: str, bucket: str, allowance: Allowance, kind: str, detail: str
+    request: Request, stores: Stores, name: str, bucket: str, allowance: Allowance, refusal: Problem
 ) -> None:
-    """Take a token of ``bucket`` and tell it as the limit ``name``. Raise ``Problem`` 429 of this ``kind`` where there
-    is none."""
+    """Take a token of ``bucket`` and tell it as the limit ``name``. Where there is none, raise ``refusal``, which then
+    says how long to wait."""
     spent = await stores.throttles.spend(bucket, allowance)
     tell_limit(request, name, allowance, spent)
     if spent.wait:
-        raise Problem(429, kind, detail, retry_after=spent.wait)
+        raise refusal.wait(spent.wait)
 
 
 async def forgive(request: Request, stores: Stores, name: str, bucket: str, allowance: Allowance) -> None:
@@ -61,9 +61,8 @@ async def check_address(request: Request, stores: Stores) -> None:
     """Raise ``Problem`` 429 where too much is written from the address of ``request``, by however many people."""
     settings = stores.settings
     allowance = Allowance(settings.address_write_burst, settings.address_write_per_second)
-    bucket, kind = f"writes-from:{address_of(request)}", "too-many-writes-from-address"
-    detail = "Too much is written from your address. Wait a moment."
-    await count(request, stores, "address-writes", bucket, allowance, kind, detail)
+    refusal = Problem(429, "too-many-writes-from-address", "Too much is written from your address. Wait a moment.")
+    await count(request, stores, "address-writes", f"writes-from:{address_of(request)}", allowance, refusal)
 
 
 def address_of(request: Request) -> str:

@@ -38,14 +38,16 @@ class Problem(HTTPException):
         retry_after: float | None = None,
         **extensions: object,
     ) -> None:
-        headers = {}
-        if retry_after is not None:
-            headers["Retry-After"] = str(max(1, math.ceil(retry_after)))
-        if status == HTTPStatus.UNAUTHORIZED:
-            headers["WWW-Authenticate"] = "Bearer"
-        super().__init__(status, detail, headers)
+        super().__init__(status, detail, {"WWW-Authenticate": "Bearer"} if status == HTTPStatus.UNAUTHORIZED else {})
         self.kind = kind
         self.extensions = extensions
+        if retry_after is not None:
+            self.wait(retry_after)
+
+    def wait(self, seconds: float) -> Problem:
+        """Have it say that to try again makes sense after ``seconds``, and not before."""
+        self.headers = {**(self.headers or {}), "Retry-After": str(max(1, math.ceil(seconds)))}
+        return self
 
 
 def not_found(what: str) -> Problem:

@@ -31,7 +31,7 @@ class Returning:
 
     def wake(self, generation: int, user_id: int) -> None:
         """Begin to make the feed of ``user_id``, unless that is under way."""
-        self.errands.begin((generation, user_id), partial(self._wake, generation, user_id))
+        self.errands.send((generation, user_id), partial(self._wake, generation, user_id))
 
     async def _wake(self, generation: int, user_id: int) -> None:
         async with self._room:

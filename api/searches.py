@@ -40,7 +40,7 @@ class Searches:
 
     def note(self, stores: Stores, search: Search) -> None:
         """Begin to say it."""
-        self.errands.begin(object(), partial(_say, stores, search))
+        self.errands.send(object(), partial(_say, stores, search))
 
 
 async def _say(stores: Stores, search: Search) -> None:

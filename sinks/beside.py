@@ -34,7 +34,7 @@ class Errands:
         self._at_most = at_most
         self._tasks: dict[Hashable, asyncio.Task[None]] = {}
 
-    def begin(self, key: Hashable, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    def send(self, key: Hashable, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Begin ``work``, unless that of ``key`` is under way or too much is: then nothing comes of it."""
         if key in self._tasks or len(self._tasks) >= self._at_most:
             return

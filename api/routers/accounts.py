@@ -19,7 +19,7 @@ from api.logins import been_here
 from api.models import Account, Profile
 from api.models_accounts import Badge
 from api.presenting import Presenter
-from api.problems import not_found, problems
+from api.problems import Problem, not_found, problems
 from api.retries import Retried
 from api.routes import UserPath, check_person, user_id_of
 from api.stores import Opened, Stores
@@ -52,9 +52,9 @@ async def register(
     """Open an account. Log in with POST /api/v1/sessions afterwards."""
     settings = stores.settings
     allowance = Allowance(settings.registration_burst, settings.registration_per_second)
-    bucket, kind = f"registrations:{address_of(request)}", "too-many-registrations"
     detail = "Too many accounts were registered from your address. Wait a moment."
-    await count(request, stores, "registrations", bucket, allowance, kind, detail)
+    refusal = Problem(429, "too-many-registrations", detail)
+    await count(request, stores, "registrations", f"registrations:{address_of(request)}", allowance, refusal)
     # Nobody is logged in, so the key belongs to the name: two people may use the same key.
     claim = await retry.claim(f"name:{body.username}", "register", body.username, body.name, body.password)
     if claim.first or not await _came_through(stores, body.username, claim.id):

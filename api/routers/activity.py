@@ -30,7 +30,8 @@ router = APIRouter(prefix="/api/v1", tags=["activity"])
 async def _reporter(request: Request, reader: Reader, stores: Opened) -> Person:
     allowance = Allowance(stores.settings.activity_burst, stores.settings.activity_per_second)
     detail = "You report what you see faster than is allowed. Collect it, and send up to 100 at once."
-    await count(request, stores, "activity", f"activity:{reader.user_id}", allowance, "too-much-activity", detail)
+    refusal = Problem(429, "too-much-activity", detail)
+    await count(request, stores, "activity", f"activity:{reader.user_id}", allowance, refusal)
     await check_address(request, stores)
     return reader
 

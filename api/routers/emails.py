@@ -131,16 +131,16 @@ def _post(stores: Stores, write: Written) -> MailAsked:
 async def _check_mails(request: Request, stores: Stores, bucket: str, times: int = 1) -> None:
     allowance = Allowance(stores.settings.mail_burst * times, stores.settings.mail_per_second * times)
     name = "mails" if times == 1 else "address-mails"
-    detail = "Too many mails were asked for. Wait for the last one."
-    await count(request, stores, name, bucket, allowance, "too-many-mails", detail)
+    refusal = Problem(429, "too-many-mails", "Too many mails were asked for. Wait for the last one.")
+    await count(request, stores, name, bucket, allowance, refusal)
 
 
 async def _taken(stores: Stores, emails: Emails, purpose: Purpose, token: str, request: Request) -> tuple[int, str]:
     """Whose token it is, and the address it was sent to; ``Problem`` 422 for one that is not good (any more)."""
     allowance = Allowance(stores.settings.login_burst, stores.settings.login_per_second)
     bucket = f"mail-tokens:{address_of(request)}"
-    detail = "Too many wrong tokens came from your address. Wait."
-    await count(request, stores, "mail-tokens", bucket, allowance, "too-many-tokens", detail)
+    refusal = Problem(429, "too-many-tokens", "Too many wrong tokens came from your address. Wait.")
+    await count(request, stores, "mail-tokens", bucket, allowance, refusal)
     sent = await emails.take_token(purpose, token)
     keys = await stores.keys.get_many([sent.user_id]) if sent else {}
     address = opened(keys, sent.user_id, sent.address) if sent else ""

@@ -28,8 +28,8 @@ router = APIRouter(prefix="/api/v1/media", tags=["media"])
 async def _uploader(request: Request, writer: Writer, stores: Opened) -> Person:
     # Counted before the file is read: what is refused is not received.
     allowance = Allowance(stores.settings.upload_burst, stores.settings.upload_per_second)
-    detail = "You upload faster than is allowed. Wait a moment."
-    await count(request, stores, "uploads", f"uploads:{writer.user_id}", allowance, "too-many-uploads", detail)
+    refusal = Problem(429, "too-many-uploads", "You upload faster than is allowed. Wait a moment.")
+    await count(request, stores, "uploads", f"uploads:{writer.user_id}", allowance, refusal)
     return writer
 
 

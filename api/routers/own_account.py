@@ -95,7 +95,8 @@ async def change_username(body: UsernameChange, request: Request, me: Writer, st
         return await profile_of(stores, me.user_id, me.user_id)
     allowance = Allowance(stores.settings.username_burst, stores.settings.username_per_second)
     detail = "You changed your username too often. Keep the one you have for some time."
-    await count(request, stores, "usernames", f"usernames:{me.user_id}", allowance, "too-many-usernames", detail)
+    refusal = Problem(429, "too-many-usernames", detail)
+    await count(request, stores, "usernames", f"usernames:{me.user_id}", allowance, refusal)
     await take_username(stores, body.username, me.user_id)
     token = await log.say(
         UsernameChanged(
@@ -158,8 +159,8 @@ async def export(request: Request, me: Reader, stores: Opened) -> StreamingRespo
     blocks, mutes, when you became private or public, likes, comments, saves, stories and reactions to them, notices,
     which of them you saw, and what you want to be told of. Who blocks you is not in it."""
     allowance = Allowance(stores.settings.export_burst, stores.settings.export_per_second)
-    detail = "You asked for your data just now. Wait."
-    await count(request, stores, "exports", f"exports:{me.user_id}", allowance, "too-many-exports", detail)
+    refusal = Problem(429, "too-many-exports", "You asked for your data just now. Wait.")
+    await count(request, stores, "exports", f"exports:{me.user_id}", allowance, refusal)
     await reach_own_profile(stores, me.user_id)
     account = (await stores.accounts.by_ids([me.user_id])).get(me.user_id)
     if account is None:
@@ -173,8 +174,8 @@ async def check_password(request: Request, stores: Stores, me: Person, body: Pas
     """``Problem`` 403 unless it is theirs; failures have to wait as those of logins have."""
     settings, bucket = stores.settings, f"proofs:{me.user_id}"
     allowance = Allowance(settings.login_burst, settings.login_per_second)
-    detail = "Too many wrong passwords. Wait before you try again."
-    await count(request, stores, "proofs", bucket, allowance, "too-many-logins", detail)
+    refusal = Problem(429, "too-many-logins", "Too many wrong passwords. Wait before you try again.")
+    await count(request, stores, "proofs", bucket, allowance, refusal)
     credential = await stores.credentials.find(me.user_id)
     if not await stores.passwords.verify(credential.password_hash if credential else None, body.password):
         raise Problem(403, "wrong-password", "The password is wrong. Correct it and try again.")

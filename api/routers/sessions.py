@@ -76,14 +76,14 @@ async def refresh_session(body: Refresh, request: Request, response: Response, s
 async def _check_refreshes(request: Request, stores: Stores, token: str) -> None:
     settings = stores.settings
     by_address = Allowance(settings.address_refresh_burst, settings.address_refresh_per_second)
-    bucket, kind = f"refreshes-from:{address_of(request)}", "too-many-refreshes"
     detail = "This session, or your address, asks for new tokens too often. Use those that you have, and wait."
-    await count(request, stores, "address-refreshes", bucket, by_address, kind, detail)
+    refusal = Problem(429, "too-many-refreshes", detail)
+    await count(request, stores, "address-refreshes", f"refreshes-from:{address_of(request)}", by_address, refusal)
     session_id, separator, _ = token.partition(".")
     if separator:
         by_session = Allowance(settings.refresh_burst, settings.refresh_per_second)
         named = hashlib.sha256(session_id.encode()).hexdigest()[:32]
-        await count(request, stores, "refreshes", f"refreshes:{named}", by_session, kind, detail)
+        await count(request, stores, "refreshes", f"refreshes:{named}", by_session, refusal)
 
 
 @router.get("", responses=problems(401, 429, 503))
