@@ -40,9 +40,14 @@ def _tire(_number: int, _frame: FrameType | None) -> None:
     pytest.fail(f"nothing has come of it for {PATIENCE_SECONDS} s; it waits here:\n{waits()}", pytrace=False)
 
 
+def go_on() -> None:
+    """Something has come of a test that is long by wish: what follows has as much time again."""
+    signal.setitimer(signal.ITIMER_REAL, PATIENCE_SECONDS, AGAIN_SECONDS)
+
+
 def _patiently() -> Generator[None, object, object]:
     before = signal.signal(signal.SIGALRM, _tire)
-    signal.setitimer(signal.ITIMER_REAL, PATIENCE_SECONDS, AGAIN_SECONDS)
+    go_on()
     try:
         return (yield)
     finally:

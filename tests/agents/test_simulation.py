@@ -8,6 +8,7 @@ from collections import Counter
 import pytest
 
 from tests.agents.simulation import simulate
+from tests.patience import go_on
 
 CHUNKS = 10
 
@@ -27,6 +28,7 @@ def test_simulation(chunk: int, request: pytest.FixtureRequest) -> None:
     for seed in seeds:
         wrong, world = simulate(seed)
         happened.update(world.happenings)
+        go_on()
         assert not wrong, f"seed {seed}: {'; '.join(wrong)}\nreplay: pytest tests/agents -k simulation --seed {seed}"
     if len(seeds) >= 50:
         faults = {"crash", "store_away", "rollback", "rewound", "rebalance", "zombie", "gateway crash"}

@@ -23,6 +23,7 @@ from tests.api.gateway import Gateway
 from tests.api.history_browsing import Browsing
 from tests.api.history_world import World
 from tests.api.test_ranking import FIRST_HOURS, by_affinity
+from tests.patience import go_on
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 PEOPLE, PART = 5, 2000
@@ -56,6 +57,7 @@ async def test_random_histories(
             error.add_note(f"again: pytest tests/api -k histories --steps {PART} --seed {one}")
             raise
         found, explored = found + browsing.found, explored + browsing.explored
+        go_on()
         if steps > PART:
             with capfd.disabled():
                 shown = f"{browsing.found} found, {browsing.explored} explored"

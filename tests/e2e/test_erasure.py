@@ -41,6 +41,7 @@ from sinks.topics import Topics
 from tests.agents.workers import worker_processes
 from tests.e2e.conftest import GROUPS, SLOW, URL, Person, Product, forget, settings_of_a_world
 from tests.e2e.test_photo_to_feed import snapshot
+from tests.patience import go_on
 from tests.services import empty_redis
 
 SHORT = 60
@@ -96,19 +97,23 @@ async def _check(settings: Settings, people: int, gone: Person, files: list[byte
     registered = [one.actor_id for one in before if type(one).__name__ == "AccountRegistered"]
     already = set(await asyncio.to_thread(erased, settings))
     # Not the first of the simulation, whose pictures all others show.
+    go_on()
     chosen = [int(gone.id), *(user for user in registered[10:] if user not in already and str(user) != gone.id)][:count]
     texts, sealed = await _said(settings, before, set(chosen))
     assert WORDS.encode() in texts and len(texts) > count and len(sealed) > len(texts)
     needles = _Needles([*texts, *sealed, *files])
     assert await _in_cassandra(settings, needles), "they are there before"
     await asyncio.to_thread(erase, settings, [gone.username, *map(str, chosen[1:])])
+    go_on()
     report = await asyncio.to_thread(verify, settings, quiet=True)
     assert report.differences == 0, list(report.lines(20))
+    go_on()
     assert report.views["erasure"].checked == count + len(already)
     assert await _found(settings, needles) == []
     for view in SOURCES if people > SHORT else REPLAYED:
         replayed = await asyncio.to_thread(replay, settings, view, ReplayWishes(), quiet=True)
         assert (replayed.differences, replayed.well) == (0, True), replayed.to_json()
+        go_on()
     assert await (_in_cassandra if people == SHORT else _found)(settings, needles) == []
     # The log stays as it is, and nobody can read it.
     after = await asyncio.to_thread(_log, settings)
