@@ -48,11 +48,11 @@ class Attempt:
 
     async def succeed(self, user_id: int) -> None:
         """It was they: nothing of it counts, and they have been here."""
+        pair = _bucket("logins", self._username, self._address)
+        await forgive(self._request, self._stores, _TOLD, pair, self._pair)
         for bucket, allowance in self._taken.items():
             await self._stores.throttles.give_back(bucket, allowance)  # the one token: others' failures stay
         await been_here(self._request, self._stores, user_id)
-        bucket = _bucket("logins", self._username, self._address)
-        await forgive(self._request, self._stores, _TOLD, bucket, self._pair)
 
     @property
     def _pair(self) -> Allowance:

@@ -96,8 +96,8 @@ async def _check(settings: Settings, people: int, gone: Person, files: list[byte
     before = await asyncio.to_thread(_log, settings)
     registered = [one.actor_id for one in before if type(one).__name__ == "AccountRegistered"]
     already = set(await asyncio.to_thread(erased, settings))
-    # Not the first of the simulation, whose pictures all others show.
     go_on()
+    # Not the first of the simulation, whose pictures all others show.
     chosen = [int(gone.id), *(user for user in registered[10:] if user not in already and str(user) != gone.id)][:count]
     texts, sealed = await _said(settings, before, set(chosen))
     assert WORDS.encode() in texts and len(texts) > count and len(sealed) > len(texts)
