@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
 import os
 import shutil
@@ -23,6 +22,7 @@ from jobs.chaos_load import Load
 from jobs.chaos_plan import Fault
 from jobs.chaos_poison import oversize, poison
 from jobs.chaos_stack import ChaosStack
+from jobs.chaos_strike import LATE_SECONDS, Strike
 from jobs.services import pids
 from sinks.redis import connect
 
@@ -31,7 +31,6 @@ CLOCKS_SECONDS = (300, -150)
 STORMING = ("home_feed", "counters", "likes", "follows", "story_tray", "posts", "trending")
 """View groups whose partitions are taken to and fro by workers that come and go."""
 _STORM_GROUPS = 3
-_SLOW_SECONDS = 0.15
 _BALLAST_CHUNK = 1 << 20
 _SAVES_KEPT = 3
 
@@ -49,6 +48,7 @@ class Faults:
 
     def __init__(self, stack: ChaosStack, load: Load) -> None:
         self._stack, self._load = stack, load
+        self._strikes = Strike(stack, load)
         self.poisoned = 0
         """Records written that nobody can decode."""
         self._saves: deque[tuple[float, Path]] = deque()
@@ -112,24 +112,12 @@ class Faults:
         return f"{name}, pid {pid}, stood still for {fault.seconds:.1f} s"
 
     async def _strike(self, fault: Fault) -> str:
-        """Kill workers whose calls take long: so they die in the middle of what they do."""
+        """Kill workers in the middle of what they do."""
         chance = Random(fault.seed)  # noqa: S311 - as above
-        feeding = [slot for slot, groups in self._stack.slots.items() if "home_feed" in groups]
-        links = [link for name, link in self._stack.links.items() if name in ("redis", "cassandra")]
-        until = time.monotonic() + fault.seconds
-        killed: list[str] = []
-        for link in links:
-            link.slow(_SLOW_SECONDS)
         try:
-            while time.monotonic() < until:
-                await asyncio.sleep(chance.uniform(0.3, 1.0))
-                slot = chance.choice([*feeding, *sorted(self._stack.slots)])
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(await self._stack.pid(slot), signal.SIGKILL)
-                    killed.append(slot)
-        finally:
-            for link in links:
-                link.restore()
+            killed = await self._strikes.strike(fault.seconds, chance)
+        except (Refused, Unanswered) as error:
+            raise NotFired(f"nobody can register to keep workers busy: {error}") from error
         if not killed:
             raise NotFired("no worker ran")
         return f"killed over slow links: {', '.join(killed)}"
@@ -175,10 +163,10 @@ class Faults:
     async def _slow(self, fault: Fault) -> str:
         link = self._stack.links[fault.target]
         delayed = link.delayed
-        await _hindered(link, lambda: link.slow(_SLOW_SECONDS), fault.seconds)
+        await _hindered(link, lambda: link.slow(LATE_SECONDS), fault.seconds)
         if link.delayed == delayed:
             raise NotFired("nobody said anything over the link")
-        return f"{link.delayed - delayed} messages came {_SLOW_SECONDS * 1000:.0f} ms late"
+        return f"{link.delayed - delayed} messages came {LATE_SECONDS * 1000:.0f} ms late"
 
     async def _flush(self, fault: Fault) -> str:
         redis = connect(self._stack.settings.redis_url, seconds=10)
