@@ -32,9 +32,12 @@ from streams.records import Spans, TopicPartition
 logger = logging.getLogger(__name__)
 TRANSACTION_SECONDS = 10
 """How long an open transaction may last. Readers of its partitions wait for its end, also after a crash here."""
-HUNG_SECONDS = 3.0 * TRANSACTION_SECONDS
+OVERDUE_SECONDS = TRANSACTION_SECONDS + 2.0
 """librdkafka may wait for ever where a broker dies in the middle of a transaction, whatever timeout it was given (seen
-with `kill -9` during send_offsets_to_transaction). After so long nobody waits for it any more."""
+with `kill -9` during send_offsets_to_transaction). After so long nobody waits for a transaction any more: the broker is
+about to abort it, so that nothing is given up that could still come to be."""
+HUNG_SECONDS = 3.0 * TRANSACTION_SECONDS
+"""The same of a new producer, which waits for what its predecessor has left open, and for a broker that starts."""
 Call = Callable[[], object]
 
 
@@ -65,7 +68,7 @@ class NoticeSink:
 
         Whatever a predecessor of this slot has left open is ended first.
         """
-        await self._call(self._ready)
+        await self._call(self._ready, HUNG_SECONDS)
         return await self._commits.committed(partitions)
 
     async def apply(self, writes: Sequence[Notice], spans: Spans) -> None:
@@ -79,19 +82,19 @@ class NoticeSink:
         if not new:
             await self._commits.commit(moved)
         else:
-            await self._call(partial(self._transaction, new, moved, membership))
+            await self._call(partial(self._transaction, new, moved, membership), OVERDUE_SECONDS)
             await self._commits.took(moved)
 
-    async def _call(self, call: Call) -> None:
+    async def _call(self, call: Call, seconds: float) -> None:
         working = asyncio.get_running_loop().run_in_executor(self._thread, call)
         try:
-            async with asyncio.timeout(HUNG_SECONDS):
+            async with asyncio.timeout(seconds):
                 await asyncio.shield(working)
         except TimeoutError as error:
             working.add_done_callback(looked_at)
             # Whatever the old producer still does, the next one fences it, and then asks what was committed.
             self._thread, self._producer = _thread(), None
-            raise StoreAway(f"Kafka neither took nor refused a transaction within {HUNG_SECONDS:g} s") from error
+            raise StoreAway(f"Kafka neither took nor refused a transaction within {seconds:g} s") from error
 
     # What follows runs on the thread.
 

@@ -118,8 +118,7 @@ def settings_of_a_world(
         public_url=URL,
         partitions=2,
         buckets=2,
-        session_timeout_ms=2000,
-        **limits,
+        **{"session_timeout_ms": 2000, **limits},
     )
 
 

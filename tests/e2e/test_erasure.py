@@ -63,8 +63,9 @@ async def test_nobody_finds_a_byte_of_the_erased(
     people = pytestconfig.getoption("people") or SHORT
     home = tmp_path_factory.mktemp("home")
     with empty_redis(redis_url) as own_redis_url, worker_processes(home) as workers:
-        limits: dict[str, Any] = {"feed_cap": 50, "consistency_wait_seconds": 20}
-        limits |= {"clickhouse_url": clickhouse_url}
+        limits: dict[str, Any] = {"feed_cap": 50, "consistency_wait_seconds": 20, "clickhouse_url": clickhouse_url}
+        if people > SHORT:  # the world is long in coming, and nobody starts a worker anew that its group gave up
+            limits |= {"consistency_wait_seconds": 600, "session_timeout_ms": 30_000}
         settings = settings_of_a_world(kafka_bootstrap, own_redis_url, cassandra_hosts, home, **limits)
         await asyncio.to_thread(provision, settings)
         worker = workers.start(settings, *GROUPS, "stories", "story_views", "story_tray", "facts", "search")

@@ -111,7 +111,7 @@ async def test_a_transaction_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPa
             self.committed = True
 
     monkeypatch.setattr(sinks.notices, "Producer", Hanging)
-    monkeypatch.setattr(sinks.notices, "HUNG_SECONDS", 0.1)
+    monkeypatch.setattr(sinks.notices, "OVERDUE_SECONDS", 0.1)
     commits: Any = Commits()
     sink = NoticeSink(Settings(), "a", commits)
     monkeypatch.setattr(sinks.notices, "encode", lambda event: b"")
@@ -119,7 +119,7 @@ async def test_a_transaction_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPa
     try:
         with pytest.raises(StoreAway, match="neither took nor refused"):
             await sink.apply(notices, {SOURCE: Span(-1, 3)})
-        monkeypatch.setattr(sinks.notices, "HUNG_SECONDS", 10.0)
+        monkeypatch.setattr(sinks.notices, "OVERDUE_SECONDS", 10.0)
         await sink.apply(notices, {SOURCE: Span(-1, 3)})
         assert [one.committed for one in made] == [False, True] and commits.taken == 1
     finally:
