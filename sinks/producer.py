@@ -34,8 +34,7 @@ RECORD_LIMIT = 2_200_000
 QUEUED_RECORDS = 20_000
 """Records in memory before calls have to wait."""
 RECONNECT_MS = 2000
-"""Between two tries to reach a broker that is away, at most. By librdkafka's own 10 s, one that is back would be noticed
-so much later."""
+"""Between two tries to reach a broker that is away, at most. librdkafka's own 10 s would be added to its absence."""
 _POLL_SECONDS = 0.5
 _YIELD_EVERY = 256
 _MISSING = {KafkaError._UNKNOWN_TOPIC, KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_PARTITION}
