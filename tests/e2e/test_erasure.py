@@ -222,13 +222,17 @@ class _Needles:
             else:
                 self._by_head.setdefault(int.from_bytes(needle[:8], "little"), []).append(needle)
         self._heads = np.array(sorted(self._by_head), dtype=np.uint64)
+        self._maybe = np.zeros(1 << 16, dtype=bool)
+        self._maybe[self._heads & 0xFFFF] = True
         self._whole = {hashlib.sha256(needle).digest() for needle in needles}
 
     def within(self, text: bytes) -> set[bytes]:
         found = {one for one in self._short if one in text}
         for shift in range(8):
             words = np.frombuffer(text, np.uint64, max(len(text) - shift, 0) // 8, shift) if len(text) > 16 else ()
-            for head in np.unique(np.asarray(words)[np.isin(words, self._heads)]):
+            words = np.asarray(words, np.uint64)
+            words = words[self._maybe[words & 0xFFFF]]  # hardly any; the rest would be sorted
+            for head in np.unique(words[np.isin(words, self._heads)]):
                 found.update(one for one in self._by_head[int(head)] if one in text)
         return found
 
