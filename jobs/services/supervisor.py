@@ -22,6 +22,8 @@ from jobs.services.programs import Program
 
 RPC_FACTORY = "supervisor.rpcinterface:make_main_rpcinterface"
 LOG_BYTES, LOG_BACKUPS = 10 * 1024 * 1024, 3
+_STOPPING_SECONDS = 60.0
+"""Longer than any program is given to stop before it is killed."""
 RETRIES = 1000
 """A program that keeps failing is tried for ever, a little later each time; `status` shows it."""
 
@@ -114,8 +116,8 @@ class Supervisor:
             return {info["name"]: _state(info) for info in rpc.getAllProcessInfo()}
 
     def start_program(self, name: str) -> None:
-        """Start one stopped program."""
-        self._quietly(lambda rpc: rpc.startProcess(name, False))
+        """Start one program that is stopped, or about to be."""
+        self._quietly(lambda rpc: self._stopped(rpc, name) and rpc.startProcess(name, False))
 
     def stop_program(self, name: str) -> None:
         """Ask one program to stop, without waiting."""
@@ -149,15 +151,20 @@ class Supervisor:
         with self._rpc() as rpc:
             added, changed, removed = rpc.reloadConfig()[0]
             for name in [*changed, *removed]:
-                if self._runs(rpc, name):
+                if not self._stopped(rpc, name):
                     rpc.stopProcess(name)
                 rpc.removeProcessGroup(name)
             for name in [*changed, *added]:
                 rpc.addProcessGroup(name)
 
     @staticmethod
-    def _runs(rpc: Any, name: str) -> bool:
-        return rpc.getProcessInfo(name)["statename"] in ("STARTING", "RUNNING", "BACKOFF", "STOPPING")
+    def _stopped(rpc: Any, name: str) -> bool:
+        """Whether a program does not run. What is about to stop is waited for, also where its process is gone already:
+        until supervisord has seen that, it refuses to stop it, and passes over a start without a word."""
+        deadline = time.monotonic() + _STOPPING_SECONDS
+        while (state := rpc.getProcessInfo(name)["statename"]) == "STOPPING" and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return state not in ("STARTING", "RUNNING", "BACKOFF", "STOPPING")
 
     def _quietly(self, call: Callable[[Any], Any]) -> None:
         """A call whose refusal means that there is nothing left to do."""
