@@ -17,6 +17,7 @@ from jobs import redis_slots
 from jobs.chaos_stack import ROOT, ChaosStack
 from jobs.services import pids, redis_cluster
 from jobs.services.addresses import CLUSTERS
+from jobs.services.failures import StackError
 from jobs.services.home import read_json
 from jobs.services.stack import Stack
 from sinks.cassandra import ALL, Cassandra
@@ -39,6 +40,10 @@ class ClusterStack(ChaosStack):
         await asyncio.to_thread(services.start_services, free_ports=True, clustered=True)
         self.ports = read_json(self.home.run / "stack.json")["ports"]
         await self._provision()
+        try:
+            await self.whole("cassandra")
+        except TimeoutError as error:
+            raise StackError(f"the cluster is not whole from the first: {error}") from error
         return {}
 
     async def kill_and_keep(self, node: str) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 
-from jobs.services import cassandra, kafka, probes, redis_cluster
+from jobs.services import cassandra, cassandra_cluster, kafka, probes, redis_cluster
 from jobs.services.addresses import CLUSTERS, ENVIRONMENT, SERVICES, host_of, service_of
 from jobs.services.failures import StackError
 from jobs.services.home import Home
@@ -64,6 +64,9 @@ def probe(name: str, ports: Mapping[str, int]) -> tuple[Callable[[], str], str]:
     return lambda: probes.redis_server(f"redis://{address}"), address
 
 
-def form_redis(ports: Mapping[str, int]) -> None:
-    """Make a cluster of the nodes of Redis, which run. Blocks. Raises ``NeverHealthy``."""
-    redis_cluster.form([(ports[node], ports[f"{node}_bus"]) for node in CLUSTERS["redis"]])
+def form(names: Collection[str], ports: Mapping[str, int]) -> None:
+    """Make one cluster of each service's nodes among ``names``, which run. Blocks. Raises ``NeverHealthy``."""
+    if "redis-1" in names:
+        redis_cluster.form([(ports[node], ports[f"{node}_bus"]) for node in CLUSTERS["redis"]])
+    if "cassandra-1" in names:
+        cassandra_cluster.form([(host_of(node), ports["cassandra-1"]) for node in CLUSTERS["cassandra"]])

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 ERROR, STARTUP, READY, AUTHENTICATE, QUERY, RESULT, AUTH_RESPONSE, AUTH_SUCCESS = 0, 1, 2, 3, 7, 8, 15, 16
+_SKIP_METADATA, _ROWS, _NO_METADATA = 2, 2, 4
 _SUPERUSER = "cassandra"
 """The user, and its password, that a new Cassandra which asks for users begins with."""
 
@@ -41,12 +42,28 @@ def session(host: str, port: int, login: Login, seconds: float) -> Iterator[sock
         yield connection
 
 
-def query(connection: socket.socket, text: str) -> None:
-    """Say ``text``, at consistency ONE. Raises ``OSError``; the message has nothing of ``text``."""
+def query(connection: socket.socket, text: str) -> bytes:
+    """Say ``text``, at consistency ONE; the answer's body. Raises ``OSError``; the message has nothing of ``text``."""
     statement = text.encode()
-    answer = _ask(connection, QUERY, struct.pack(">i", len(statement)) + statement + struct.pack(">HB", 1, 0))
+    asked = struct.pack(">i", len(statement)) + statement + struct.pack(">HB", 1, _SKIP_METADATA)
+    answer, body = _ask(connection, QUERY, asked)
     if answer != RESULT:
         raise Unspoken(f"answered a query with opcode {answer}")
+    return body
+
+
+def column(connection: socket.socket, text: str) -> list[bytes]:
+    """The values, as the wire has them, of the one column that ``text`` selects; empty for null. Raises ``OSError``."""
+    body = query(connection, text)
+    kind, flags, columns, count = struct.unpack_from(">4i", body)
+    if kind != _ROWS or columns != 1 or not flags & _NO_METADATA:
+        raise Unspoken(f"answered with a result of kind {kind}, flags {flags} and {columns} columns")
+    values, place = [], 16
+    for _ in range(count):
+        (length,) = struct.unpack_from(">i", body, place)
+        values.append(body[place + 4 : place + 4 + max(length, 0)])
+        place += 4 + max(length, 0)
+    return values
 
 
 def admit(host: str, port: int, login: Login, seconds: float) -> None:
@@ -64,12 +81,12 @@ def admit(host: str, port: int, login: Login, seconds: float) -> None:
 
 def _begin(connection: socket.socket, login: Login) -> None:
     version = b"".join(struct.pack(">H", len(text)) + text for text in (b"CQL_VERSION", b"3.0.0"))
-    answer = _ask(connection, STARTUP, struct.pack(">H", 1) + version)
+    answer, _ = _ask(connection, STARTUP, struct.pack(">H", 1) + version)
     if answer == AUTHENTICATE:
         if not login.user:
             raise Unadmitted("asks for credentials")
         token = f"\0{login.user}\0{login.key}".encode()
-        answer = _ask(connection, AUTH_RESPONSE, struct.pack(">i", len(token)) + token)
+        answer, _ = _ask(connection, AUTH_RESPONSE, struct.pack(">i", len(token)) + token)
         if answer == ERROR:
             raise Unadmitted(f"refuses the user {login.user} with this key")
         if answer != AUTH_SUCCESS:
@@ -78,11 +95,10 @@ def _begin(connection: socket.socket, login: Login) -> None:
         raise Unspoken(f"answered STARTUP with opcode {answer}")
 
 
-def _ask(connection: socket.socket, opcode: int, body: bytes) -> int:
+def _ask(connection: socket.socket, opcode: int, body: bytes) -> tuple[int, bytes]:
     connection.sendall(struct.pack(">BBhBi", 4, 0, 0, opcode, len(body)) + body)
     _, _, _, answer, length = struct.unpack(">BBhBi", _read(connection, 9))
-    _read(connection, length)
-    return int(answer)
+    return int(answer), _read(connection, length)
 
 
 def _read(connection: socket.socket, length: int) -> bytes:

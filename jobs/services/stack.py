@@ -96,8 +96,7 @@ class Stack:
                         programs[name] = self._prepare(name, ports)
                 self._apply(programs, ports)
                 self._wait(names)
-                if "redis-1" in wanted:
-                    clusters.form_redis(ports)
+                clusters.form(wanted, ports)
             except BaseException:
                 if not was_running:
                     self._stop_all()
