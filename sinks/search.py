@@ -145,12 +145,12 @@ class SearchSink:
         if rewrite:
             await asyncio.to_thread(rows.all_stale)
         stale, fences = await asyncio.to_thread(lambda: (rows.stale(), rows.fences()))
-        writing = await asyncio.to_thread(Writing, opened.tantivy)
-        if rewrite:
-            await asyncio.to_thread(self._clear, writing)
-        for start in range(0, len(stale), _AT_ONCE):
-            await self._documents(rows, writing, stale[start : start + _AT_ONCE], rewrite)
-        await asyncio.to_thread(writing.commit, fences)
+        with await asyncio.to_thread(Writing, opened.tantivy) as writing:
+            if rewrite:
+                await asyncio.to_thread(self._clear, writing)
+            for start in range(0, len(stale), _AT_ONCE):
+                await self._documents(rows, writing, stale[start : start + _AT_ONCE], rewrite)
+            await asyncio.to_thread(writing.commit, fences)
         await asyncio.to_thread(self._noted, rows, stale, fences, rewrite)
 
     def _clear(self, writing: Writing) -> None:

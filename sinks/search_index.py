@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from tantivy import Document, Index, IndexWriter, Query, Schema, SchemaBuilder, TextAnalyzerBuilder, Tokenizer
 
@@ -90,7 +90,12 @@ class Person(NamedTuple):
 
 
 class Writing:
-    """One commit: documents by key, each in place of the one before, and the offsets that they speak of."""
+    """One commit: documents by key, each in place of the one before, and the offsets that they speak of.
+
+    A context manager, at whose end the next one may write. Without it a failure would keep the index from everybody:
+    its traceback holds the frames, they hold the writer, and that holds the lock, until a garbage collection that
+    agents hardly ever make.
+    """
 
     def __init__(self, index: Index) -> None:
         """Raises ``ValueError`` while another writer is at work."""
@@ -98,6 +103,12 @@ class Writing:
         # A commit that was cut off leaves files behind, and the next one, which counts on from the same number, would
         # give its own the same names: tantivy refuses that, each time anew.
         self._writer.garbage_collect_files()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        del self._writer
 
     def clear(self) -> None:
         """Begin with nothing: the files of all that was there go with the commit."""

@@ -304,3 +304,23 @@ def test_a_file_of_something_else_is_refused_with_its_line(tmp_path: Path, text:
     file.write_text(text)
     with pytest.raises(NoPlaces, match="line 1"):
         list(cities(file))
+
+
+async def test_a_store_that_was_away_keeps_nobody_from_the_index(
+    world: SearchWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever still holds the failure, and with it the frames it came through: the next try may write."""
+    sink, keys = world.sink(), world.keys.get_many
+
+    async def away(ids: object) -> dict[int, bytes]:
+        raise StoreAway("Cassandra is away")
+
+    monkeypatch.setattr(world.keys, "get_many", away)
+    with pytest.raises(StoreAway, match="Cassandra is away") as held:
+        await world.apply(sink)
+    with pytest.raises(StoreAway, match="Cassandra is away"):
+        await world.apply(sink)
+    monkeypatch.setattr(world.keys, "get_many", keys)
+    await world.apply(sink)
+    assert await found(world, "annabel") == [(EXACT, BEN)]
+    assert held.tb is not None
