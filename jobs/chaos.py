@@ -45,7 +45,8 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Wishes:
-    """What the command line asks for. ``home`` must not exist; the stack's folder, removed afterwards."""
+    """What the command line asks for. ``home`` must not exist; the stack's folder, removed afterwards, but for the logs
+    of a run that did not go well."""
 
     minutes: float
     seed: int
@@ -114,6 +115,7 @@ class _Run:
                 report.seconds = load.seconds
                 self._count(load, faults)
                 await self._judge(stack.settings, load)
+                stack.keeps_logs = not report.well
             return report, page(report, load.ticks)
 
     async def _break(self, faults: Faults, load: Load, canary: Canary) -> None:

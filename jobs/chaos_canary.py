@@ -95,6 +95,11 @@ class Canary:
             counts = (await author.ask("GET", f"{post}/insights")).json()["counts"]
             return bool(counts["likes"] == 1)
 
+        async def found() -> bool:
+            asked = {"q": f"Canary {self.sung}"}
+            shown = (await reader.ask("GET", "/api/v1/search/posts", params=asked)).json()["items"]
+            return any(int(one["id"]) == made["post"] for one in shown)
+
         async def commented() -> bool:
             made["comment"] = await reader.comment(made["post"], f"Heard number {self.sung}", key)
             return True
@@ -108,11 +113,12 @@ class Canary:
             ("notices", noticed),
             ("analytics", analysed),
             ("tray", in_tray),
+            ("search", found),
         )
-        found = await asyncio.gather(
+        came = await asyncio.gather(
             *(self._until(what, deadline, look) for what, look in looks), return_exceptions=True
         )
-        broken = [one for one in found if isinstance(one, BaseException)]
+        broken = [one for one in came if isinstance(one, BaseException)]
         for one in broken:
             if not isinstance(one, StillBroken):
                 raise one

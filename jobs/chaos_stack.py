@@ -59,6 +59,8 @@ class ChaosStack:
         self.links: dict[str, Link] = {}
         self.no_full_disk = ""
         """Why no file system can be filled here; empty where one can."""
+        self.keeps_logs = False
+        """Whether the programs' logs are left in the home at the end."""
         self._environment: dict[str, str] = {}
         self._extra = 0
         self.settings: Settings
@@ -133,11 +135,23 @@ class ChaosStack:
         async def let_go() -> None:
             left = await asyncio.to_thread(end_stack, self.home)
             await asyncio.to_thread(guard.communicate, DONE, 30)
-            shutil.rmtree(self.home.root, ignore_errors=True)
+            self.remove()
             if left:
                 raise RuntimeError(f"still running: {left}")
 
         self._end.push_async_callback(let_go)
+
+    def remove(self) -> None:
+        """Clear the home away, but for the logs where they are to be kept."""
+        if not self.keeps_logs:
+            shutil.rmtree(self.home.root, ignore_errors=True)
+            return
+        for path in self.home.root.iterdir():
+            if path.is_file():
+                path.unlink()
+            elif path != self.home.logs:
+                shutil.rmtree(path, ignore_errors=True)
+        self._say(f"the programs' logs are left in {self.home.logs}")
 
     def _mount(self) -> None:
         folder = self.home.data / "objects"

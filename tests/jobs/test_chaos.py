@@ -23,6 +23,7 @@ from jobs.chaos_page import page, timeline
 from jobs.chaos_plan import CLUSTER_KINDS, KINDS, NAMES, Fault, plan
 from jobs.chaos_poison import spoiled
 from jobs.chaos_report import ChaosReport, Injected
+from jobs.chaos_stack import ChaosStack
 from jobs.cli import app
 from jobs.services import pids
 from jobs.services.home import Home
@@ -267,6 +268,21 @@ def test_the_page_stands_alone_and_shows_each_fault() -> None:
 
 
 # -- the end ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kept", [False, True])
+async def test_of_a_run_that_went_wrong_the_logs_are_left(tmp_path: Path, kept: bool) -> None:
+    said: list[str] = []
+    stack = ChaosStack(tmp_path / "home", said.append)
+    stack.home.create()
+    stack.home.log("api").write_text("why")
+    (stack.home.root / "secrets.json").write_text("{}")
+    stack.keeps_logs = kept
+    stack.remove()
+    assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()] == (
+        ["home/logs/api.log"] if kept else []
+    )
+    assert stack.home.root.exists() is kept and len(said) == kept
 
 
 @pytest.mark.parametrize("killed", [True, False])
