@@ -24,7 +24,10 @@ def chaos(
         Path | None, typer.Option(help="With --clusters: another checkout, to which workers are rolled over, and back.")
     ] = None,
     page: Annotated[Path | None, typer.Option(help="Write a page with a timeline into this HTML file.")] = None,
-    home: Annotated[Path | None, typer.Option(help="Folder of the stack that is broken; must not exist. The logs of a run that went wrong are left there.")] = None,
+    home: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the stack that is broken; must not exist. Logs are left there if it goes wrong."),
+    ] = None,
     as_json: AsJson = False,
     dry_run: DryRun = False,
 ) -> None:
