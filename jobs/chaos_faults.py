@@ -22,7 +22,7 @@ from jobs.chaos_load import Load
 from jobs.chaos_plan import Fault
 from jobs.chaos_poison import oversize, poison
 from jobs.chaos_stack import ChaosStack
-from jobs.chaos_strike import LATE_SECONDS, Strike
+from jobs.chaos_strike import LATE_SECONDS, strike
 from jobs.services import pids
 from sinks.redis import connect
 
@@ -48,7 +48,6 @@ class Faults:
 
     def __init__(self, stack: ChaosStack, load: Load) -> None:
         self._stack, self._load = stack, load
-        self._strikes = Strike(stack, load)
         self.poisoned = 0
         """Records written that nobody can decode."""
         self._saves: deque[tuple[float, Path]] = deque()
@@ -113,9 +112,8 @@ class Faults:
 
     async def _strike(self, fault: Fault) -> str:
         """Kill workers in the middle of what they do."""
-        chance = Random(fault.seed)  # noqa: S311 - as above
         try:
-            killed = await self._strikes.strike(fault.seconds, chance)
+            killed = await strike(self._stack, self._load, fault)
         except (Refused, Unanswered) as error:
             raise NotFired(f"nobody can register to keep workers busy: {error}") from error
         if not killed:

@@ -13,11 +13,11 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Mapping, Sequence
 from random import Random
 
 from jobs.chaos_citizen import Citizen
 from jobs.chaos_load import Load
+from jobs.chaos_plan import Fault
 from jobs.chaos_stack import ChaosStack
 
 CROWD = 8
@@ -28,48 +28,37 @@ WARM_SECONDS = 1.5
 """Until what the crowd writes has come to the workers."""
 
 
-class Strike:
-    """Strikes the workers of ``stack``, with a crowd beside the people of ``load``."""
-
-    def __init__(self, stack: ChaosStack, load: Load) -> None:
-        self._stack, self._load = stack, load
-        self._strikes = 0
-
-    async def strike(self, seconds: float, chance: Random) -> list[str]:
-        """Kill each worker once within so many seconds; their names in that order. Raises what registering raises:
-        ``Refused``, ``Unanswered``."""
-        self._strikes += 1
-        crowd = [await self._load.citizen(f"s{self._strikes}x{number}x") for number in range(CROWD)]
-        links = [link for name, link in self._stack.links.items() if name in ("redis", "cassandra")]
-        moments = {slot: WARM_SECONDS + chance.uniform(0, seconds) for slot in sorted(self._stack.slots)}
-        over = time.monotonic() + max(moments.values())
-        busy = [asyncio.create_task(self._busy(person, over, chance)) for person in crowd]
-        for link in links:
-            link.slow(LATE_SECONDS)
-        try:
-            return await self._kill(sorted(moments, key=moments.__getitem__), moments)
-        finally:
-            for link in links:
-                link.restore()
-            # What was asked is waited for: its answer belongs in the ledger.
-            await asyncio.gather(*busy)
-
-    async def _kill(self, slots: Sequence[str], moments: Mapping[str, float]) -> list[str]:
-        began = time.monotonic()
-        killed: list[str] = []
-        for slot in slots:
-            await asyncio.sleep(max(0.0, began + moments[slot] - time.monotonic()))
+async def strike(stack: ChaosStack, load: Load, fault: Fault) -> list[str]:
+    """Kill each worker of ``stack`` once, within ``fault.seconds`` of the crowd's first writes; their names in that
+    order. Raises what registering raises: ``Refused``, ``Unanswered``."""
+    chance = Random(fault.seed)  # noqa: S311 - moments that can be had again
+    crowd = [await load.citizen(f"s{fault.number}x{number}x") for number in range(CROWD)]
+    links = [link for name, link in stack.links.items() if name in ("redis", "cassandra")]
+    warm = time.monotonic() + WARM_SECONDS
+    turns = sorted((warm + chance.uniform(0, fault.seconds), slot) for slot in sorted(stack.slots))
+    busy = [asyncio.create_task(_busy(load, person, turns[-1][0], chance)) for person in crowd]
+    for link in links:
+        link.slow(LATE_SECONDS)
+    killed: list[str] = []
+    try:
+        for moment, slot in turns:
+            await asyncio.sleep(moment - time.monotonic())
             with contextlib.suppress(ProcessLookupError):
-                os.kill(await self._stack.pid(slot), signal.SIGKILL)
+                os.kill(await stack.pid(slot), signal.SIGKILL)
                 killed.append(slot)
-        return killed
+    finally:
+        for link in links:
+            link.restore()
+        # What was asked is waited for: its answer belongs in the ledger.
+        await asyncio.gather(*busy)
+    return killed
 
-    async def _busy(self, person: Citizen, until: float, chance: Random) -> None:
-        """Follow everybody who has posts by now, and do something else after each."""
-        citizens = self._load.citizens
-        for other in chance.sample(citizens, len(citizens)):
-            (deed,) = chance.choices(list(DEEDS), list(DEEDS.values()))
-            await self._load.do(person, "follow", [other])
-            await self._load.do(person, deed, citizens)
-            if time.monotonic() > until:
-                return
+
+async def _busy(load: Load, person: Citizen, until: float, chance: Random) -> None:
+    """Follow everybody who has posts by now, and do something else after each."""
+    for other in chance.sample(load.citizens, len(load.citizens)):
+        (deed,) = chance.choices(list(DEEDS), list(DEEDS.values()))
+        await load.do(person, "follow", [other])
+        await load.do(person, deed, load.citizens)
+        if time.monotonic() > until:
+            return

@@ -15,8 +15,7 @@ _VERSIONS = tuple(f"SELECT schema_version FROM system.{table}" for table in ("lo
 
 def form(nodes: Sequence[tuple[str, int]]) -> None:
     """Wait until all of ``nodes`` (host, port) know each other and have one schema: a node answers as soon as it runs,
-    and what becomes of the schema while others do not know it yet, it may never hear. Blocks. Raises ``NeverHealthy``.
-    """
+    and only those that know each other agree on what is made. Blocks. Raises ``NeverHealthy``."""
     deadline = time.monotonic() + _PATIENCE
     why = ""
     while time.monotonic() < deadline:

@@ -128,10 +128,7 @@ class Stack:
             programs, ports = self._recorded()
             before = programs[name]
             programs[name] = replace(before, environment={**before.environment, **environment})
-            known = self.supervisor.states().get(name)
             self.supervisor.stop_program(name)
-            if known is not None and known.pid:
-                pids.wait_gone([known.pid], before.stop_seconds + 5.0)
             self._apply(programs, ports)
             self.supervisor.start_program(name)
             self._wait([name])

@@ -198,7 +198,7 @@ async def test_without_redis_all_goes_on(settings: Settings, own_services: Calla
             return (await feed(gateway, reader))[1] == "redis"
 
         async def stopped() -> bool:
-            return not supervisor.states()["redis"].pid  # it is asked to, and a start before that would be refused
+            return not supervisor.states()["redis"].pid  # it is asked to, and answers until then
 
         await until("feeds come from Redis again", back)
         assert await feed(gateway, reader) == (posts, "redis")

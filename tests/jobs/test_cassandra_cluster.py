@@ -19,11 +19,9 @@ def node(cassandra_hosts: str) -> tuple[str, int]:
 def test_a_column_is_read_as_the_wire_has_it(node: tuple[str, int]) -> None:
     with cql.session(*node, cql.Login(), 5) as connection:
         assert cql.column(connection, "SELECT key FROM system.local") == [b"local"]
-        assert (
-            cql.column(connection, "SELECT keyspace_name FROM system_schema.keyspaces WHERE keyspace_name = 'x'") == []
-        )
-        keyspaces = cql.column(connection, "SELECT keyspace_name FROM system_schema.keyspaces")
-        assert {b"system", b"system_schema"} <= set(keyspaces)
+        keyspaces = "SELECT keyspace_name FROM system_schema.keyspaces"
+        assert cql.column(connection, f"{keyspaces} WHERE keyspace_name = 'x'") == []
+        assert {b"system", b"system_schema"} <= set(cql.column(connection, keyspaces))
         with pytest.raises(cql.Unspoken, match="2 columns"):
             cql.column(connection, "SELECT key, bootstrapped FROM system.local")
 
