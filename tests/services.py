@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import redis
 
@@ -40,7 +41,7 @@ LARGER_BATCHES = (
 UNFLUSHED_SCHEMAS = "-Dcassandra.test.flush_local_schema_changes=false"
 """Cassandra's own switch for tests: a change of the schema goes to the commit log alone. Each test's keyspace is a few
 dozen such changes, and each flush of theirs is several writes that the disk has to confirm: on a busy disk 25 s a
-keyspace, and 2 to 5 s without."""
+keyspace, and 2 to 5 s without. Only for what tests share: a node that is killed may not know such a schema again."""
 
 KEPT: list[Any] = []
 """Containers end when nothing refers to them any more."""
@@ -78,7 +79,9 @@ class SessionServices:
             raise RuntimeError(f"test services outlived the session: {left}")
 
     def _local(self, name: str) -> str:
-        self.local.start_services([name], free_ports=True)
+        java = f"{os.environ.get('JAVA_TOOL_OPTIONS', '')} {UNFLUSHED_SCHEMAS}".strip()
+        with patch.dict(os.environ, {"JAVA_TOOL_OPTIONS": java}):
+            self.local.start_services([name], free_ports=True)
         address = str(json.loads(self.local.home.addresses_file.read_text())[FIELDS[name]])
         return with_key(address, self.local.home) if name == "clickhouse" else address
 
@@ -103,7 +106,6 @@ def with_key(url: str, home: Home) -> str:
 
 def begin_session() -> SessionServices:
     """The session's services. The first process names the folder and ends what dead sessions left."""
-    os.environ.setdefault("JAVA_TOOL_OPTIONS", UNFLUSHED_SCHEMAS)
     named = os.environ.get(HOME_VARIABLE)
     if named:
         return SessionServices(Path(named))
