@@ -11,7 +11,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 
 from agents.positions import RawRecord
 from sinks.errors import LogRemade
-from sinks.producer import RECONNECT_MS, is_fatal
+from sinks.producer import is_fatal
 from sinks.settings import Settings
 from streams.records import TopicPartition
 
@@ -45,7 +45,6 @@ def consumer_of(settings: Settings, group: str, slot: str, partition_fetch_bytes
             "queued.max.messages.kbytes": 16_384,
             "queued.min.messages": 20_000,
             "fetch.queue.backoff.ms": 20,
-            "reconnect.backoff.max.ms": RECONNECT_MS,
             "error_cb": lambda error: logger.warning("%s: %s", group, error),
         }
     )

@@ -24,7 +24,7 @@ from schemas.codec import encode
 from sinks.beside import looked_at
 from sinks.emitter import ConsumerCommits
 from sinks.errors import FenceBehind, StoreAway
-from sinks.producer import EVENT_LIMIT, RECONNECT_MS
+from sinks.producer import EVENT_LIMIT
 from sinks.settings import Settings
 from streams.notices import Notice
 from streams.records import Spans, TopicPartition
@@ -57,7 +57,6 @@ class NoticeSink:
             "compression.type": "lz4",
             "linger.ms": 2,
             "batch.size": EVENT_LIMIT,
-            "reconnect.backoff.max.ms": RECONNECT_MS,
             "error_cb": lambda error: logger.warning("notices: %s", error),
         }
         # A transaction is begun, filled and ended on one thread.

@@ -33,8 +33,6 @@ RECORD_LIMIT = 2_200_000
 """Bytes of a dead letter at most: any record that a topic takes, and its headers."""
 QUEUED_RECORDS = 20_000
 """Records in memory before calls have to wait."""
-RECONNECT_MS = 2000
-"""Between two tries to reach a broker that is away, at most. librdkafka's own 10 s would be added to its absence."""
 _POLL_SECONDS = 0.5
 _YIELD_EVERY = 256
 _MISSING = {KafkaError._UNKNOWN_TOPIC, KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_PARTITION}
@@ -120,7 +118,6 @@ class Producer:
             "delivery.timeout.ms": int(timeout_seconds * 1000),
             "topic.metadata.propagation.max.ms": min(5000, int(timeout_seconds * 500)),
             "socket.connection.setup.timeout.ms": max(1000, min(10_000, int(timeout_seconds * 500))),
-            "reconnect.backoff.max.ms": RECONNECT_MS,
             "error_cb": self._hear,
         }
         self._kafka: KafkaProducer

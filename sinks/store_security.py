@@ -13,6 +13,8 @@ from urllib.parse import quote, urlsplit, urlunsplit
 if TYPE_CHECKING:
     from sinks.settings import Settings
 
+RECONNECT_MS = 2000
+"""Between two tries to reach a broker that is away, at most. librdkafka's own 10 s would be added to its absence."""
 
 _HANDED_ON = (
     *("stores_ca", "redis_url", "cassandra_hosts", "cassandra_tls", "cassandra_user", "cassandra_key"),
@@ -65,7 +67,7 @@ def trusting(ca: Path | None) -> ssl.SSLContext:
 
 def kafka_client(settings: Settings) -> dict[str, Any]:
     """What every client of confluent-kafka begins with."""
-    told: dict[str, Any] = {"bootstrap.servers": settings.kafka_bootstrap}
+    told: dict[str, Any] = {"bootstrap.servers": settings.kafka_bootstrap, "reconnect.backoff.max.ms": RECONNECT_MS}
     security = settings.kafka_security
     if security != "plaintext":
         told["security.protocol"] = security

@@ -16,7 +16,7 @@ from schemas.codec import encode
 from schemas.events import Event
 from sinks.beside import looked_at
 from sinks.errors import StoreAway
-from sinks.producer import RECONNECT_MS, RECORD_LIMIT, Written, failure
+from sinks.producer import RECORD_LIMIT, Written, failure
 from sinks.settings import Settings
 from streams.records import TopicPartition
 
@@ -46,7 +46,6 @@ class Transactions:
             "compression.type": "lz4",
             "message.max.bytes": RECORD_LIMIT,
             "linger.ms": 0,
-            "reconnect.backoff.max.ms": RECONNECT_MS,
             "error_cb": lambda error: logger.warning("Kafka: %s", error),
         }
         self._producer: Producer | None = None

@@ -251,6 +251,7 @@ def test_settings_of_a_guarded_home_speak_with_its_services(home: Home) -> None:
 
     assert settings.kafka_client == {
         "bootstrap.servers": "127.0.0.1:1",
+        "reconnect.backoff.max.ms": 2000,
         "security.protocol": "sasl_ssl",
         "ssl.ca.location": str(home.certificates / "ca.pem"),
         "sasl.mechanism": "PLAIN",

@@ -21,6 +21,7 @@ from sinks.store_security import with_ca, without_key
 
 ROOT = Path(__file__).resolve().parents[2]
 KEYS = {"kafka_key": "hidden-1", "cassandra_key": "hidden-2", "clickhouse_key": "hidden-3", "jwt_secret": "hidden-4"}
+IN_CLEAR = {"bootstrap.servers": "127.0.0.1:9092", "reconnect.backoff.max.ms": 2000}
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +43,7 @@ def settings_of(home: Path, **given: Any) -> Settings:
 def test_without_the_settings_every_client_is_told_what_it_always_was(tmp_path: Path) -> None:
     settings = settings_of(tmp_path, **KEYS)
 
-    assert settings.kafka_client == {"bootstrap.servers": "127.0.0.1:9092"}
+    assert settings.kafka_client == IN_CLEAR
     assert cassandra_driver.guarded(settings) == {}
     assert clickhouse.guarded(settings) == {}
     assert settings.redis_url == "redis://127.0.0.1:6379/0"
@@ -52,7 +53,7 @@ def test_without_the_settings_every_client_is_told_what_it_always_was(tmp_path: 
 def test_a_ca_alone_changes_nothing_for_stores_in_clear(tmp_path: Path, ca: Path) -> None:
     settings = settings_of(tmp_path, stores_ca=ca)
 
-    assert settings.kafka_client == {"bootstrap.servers": "127.0.0.1:9092"}
+    assert settings.kafka_client == IN_CLEAR
     assert cassandra_driver.guarded(settings) == {}
     assert clickhouse.guarded(settings) == {}
     assert settings.redis_url == "redis://127.0.0.1:6379/0"
@@ -61,24 +62,23 @@ def test_a_ca_alone_changes_nothing_for_stores_in_clear(tmp_path: Path, ca: Path
 def test_kafka_is_told_of_tls_and_of_the_user(tmp_path: Path, ca: Path) -> None:
     login = {"kafka_user": "nora", "kafka_key": "hidden-1"}
     told = {"sasl.mechanism": "SCRAM-SHA-512", "sasl.username": "nora", "sasl.password": "hidden-1"}
-    address = {"bootstrap.servers": "127.0.0.1:9092"}
 
     both = settings_of(tmp_path, stores_ca=ca, kafka_security="sasl_ssl", **login)
     assert both.kafka_client == {
-        **address,
+        **IN_CLEAR,
         "security.protocol": "sasl_ssl",
         "ssl.ca.location": str(ca),
         **told,
     }
     plain = settings_of(tmp_path, stores_ca=ca, kafka_security="sasl_plaintext", kafka_mechanism="PLAIN", **login)
     assert plain.kafka_client == {
-        **address,
+        **IN_CLEAR,
         "security.protocol": "sasl_plaintext",
         **told,
         "sasl.mechanism": "PLAIN",
     }
     alone = settings_of(tmp_path, kafka_security="ssl")
-    assert alone.kafka_client == {**address, "security.protocol": "ssl"}
+    assert alone.kafka_client == {**IN_CLEAR, "security.protocol": "ssl"}
 
 
 def test_cassandra_checks_names_and_trusts_the_ca_alone(tmp_path: Path, ca: Path) -> None:
