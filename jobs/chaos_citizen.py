@@ -41,6 +41,8 @@ class Citizen:
         self.name, self.id = name, 0
         self.token = ""
         """The Consistency-Token of the last write."""
+        self.comments: list[int] = []
+        """Written, and not deleted again."""
         self.unsure_until = 0.0
         """Till then (seconds after the run's beginning), a write that was not answered may still come to the log."""
 
@@ -70,16 +72,29 @@ class Citizen:
         return answer
 
     async def write(
-        self, event: str, method: str, path: str, fields: Mapping[str, int | str], *, key: str = "", **more: Any
+        self,
+        event: str,
+        method: str,
+        path: str,
+        fields: Mapping[str, int | str],
+        *,
+        key: str = "",
+        after: str = "",
+        maybe: bool = False,
+        **more: Any,
     ) -> dict[str, Any]:
         """One write, noted in the ledger as ``event``; the answer.
 
-        ``fields`` says what the event has to hold; a text names the field of the answer that holds it. Raises
+        ``fields`` says what the event has to hold; a text names the field of the answer that holds it. ``after`` is a
+        token that the write has to see. Where ``maybe``, nothing may come of it, and then there is no token. Raises
         ``Refused``, ``Unanswered``, which the ledger counts.
         """
         ledger = self._load.ledger
+        headers = {"Idempotency-Key": key, "Consistency-Token": after}
         try:
-            answer = await self.ask(method, path, headers={"Idempotency-Key": key} if key else {}, **more)
+            answer = await self.ask(
+                method, path, headers={name: said for name, said in headers.items() if said}, **more
+            )
         except Refused as refused:
             ledger.refused[f"{event} {refused}"] += 1
             raise
@@ -90,6 +105,8 @@ class Citizen:
         body: dict[str, Any] = answer.json() if answer.content else {}
         said = {name: int(body[value]) if isinstance(value, str) else value for name, value in fields.items()}
         token = answer.headers.get("Consistency-Token", "")
+        if maybe and not token:
+            return body
         made = next((said[name] for name, value in fields.items() if isinstance(value, str)), 0)
         ledger.note(Entry(self._load.seconds, event, said, token), key, made)
         self.token = token or self.token

@@ -14,7 +14,6 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from random import Random
-from typing import Any
 
 from jobs.chaos_citizen import Refused, Unanswered
 from jobs.chaos_links import Link
@@ -256,7 +255,7 @@ class Faults:
         except (Refused, Unanswered) as error:
             raise NotFired(f"nobody can register there: {error}") from error
         others = load.citizens
-        deeds: list[Any] = ["post", "feed", "like", "comment", "follow", "unlike"]
+        deeds = ["post", "feed", "like", "comment", "follow", "unlike"]
         done = 0
         while time.monotonic() < until or done < len(deeds):
             if time.monotonic() > until + 30:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Sequence
 from random import Random
 from typing import Any, Self
 
 from jobs.chaos_citizen import PASSWORD, Citizen, Refused, Unanswered
+from jobs.chaos_deeds import OFTEN, do
 from jobs.chaos_ledger import Ledger
 from jobs.photos import make_photos
 
@@ -17,23 +18,6 @@ PEOPLE, FOLLOWS_EACH = 8, 3
 PAUSE_SECONDS = 0.8
 """Between two deeds of one person, on average."""
 _PATIENCE_SECONDS = 60.0
-_KEPT_POSTS = 200
-
-DEEDS: Mapping[str, int] = {
-    "like": 30,
-    "comment": 15,
-    "feed": 20,
-    "post": 10,
-    "unlike": 8,
-    "follow": 7,
-    "story": 5,
-    "unfollow": 4,
-    "save": 4,
-    "watch": 4,
-    "delete": 2,
-    "register": 2,
-}
-"""What people do, and how often in proportion."""
 
 
 class Load:
@@ -45,7 +29,7 @@ class Load:
         self.ledger = Ledger()
         self.photos = make_photos(6, seed, (320, 240))
         self.people: list[Citizen] = []
-        """Everybody who ever logged in."""
+        """Everybody who ever came."""
         self.citizens: list[Citizen] = []
         """Those who live on by themselves."""
         self.feeds: Counter[str] = Counter()
@@ -57,7 +41,7 @@ class Load:
         self._began = began
         self.posts: list[int] = []
         """Published, as feeds have shown them, the latest last."""
-        self._keys = 0
+        self._numbers = 0
         self._run = f"{seed}-{time.time_ns():x}"
         self._living: list[asyncio.Task[None]] = []
 
@@ -66,10 +50,19 @@ class Load:
         """Since the run's beginning."""
         return time.monotonic() - self._began
 
+    def number(self) -> int:
+        """One that was not used before."""
+        self._numbers += 1
+        return self._numbers
+
     def key(self) -> str:
         """An Idempotency-Key that was not used before."""
-        self._keys += 1
-        return f"chaos-{self._run}-{self._keys}"
+        return f"chaos-{self._run}-{self.number()}"
+
+    def forget(self, posts: Iterable[int]) -> None:
+        """Nobody does anything to ``posts`` any more."""
+        gone = set(posts)
+        self.posts[:] = [one for one in self.posts if one not in gone]
 
     async def __aenter__(self) -> Self:
         return self
@@ -79,10 +72,15 @@ class Load:
         for person in self.people:
             await person.close()
 
-    async def citizen(self, name: str, base_url: str = "") -> Citizen:
-        """Somebody new, logged in. Raises ``Refused``, ``Unanswered``."""
+    def stranger(self, name: str, base_url: str = "") -> Citizen:
+        """Somebody who has no account yet; their name begins with ``name``, and is nobody else's."""
         person = Citizen(self, base_url or self.base_url, f"{name}{self._run[-8:]}")
         self.people.append(person)
+        return person
+
+    async def citizen(self, name: str, base_url: str = "") -> Citizen:
+        """Somebody new, logged in. Raises ``Refused``, ``Unanswered``."""
+        person = self.stranger(name, base_url)
         await self.registered(person)
         await person.log_in()
         return person
@@ -122,17 +120,21 @@ class Load:
                 await asyncio.sleep(0.2)
 
     async def _live(self, person: Citizen, citizens: list[Citizen]) -> None:
-        deeds, weights = list(DEEDS), list(DEEDS.values())
+        deeds, weights = list(OFTEN), list(OFTEN.values())
         while True:
             await asyncio.sleep(self.chance.expovariate(1 / PAUSE_SECONDS))
             (deed,) = self.chance.choices(deeds, weights)
-            # A deed under way when the load ends is finished: its answer belongs in the ledger.
-            await asyncio.shield(asyncio.ensure_future(self.do(person, deed, citizens)))
+            doing = asyncio.ensure_future(self.do(person, deed, citizens))
+            try:
+                await asyncio.shield(doing)
+            except asyncio.CancelledError:
+                await doing  # what is under way when the load ends is finished: its answer belongs in the ledger
+                raise
 
-    async def do(self, person: Citizen, deed: str, citizens: list[Citizen]) -> bool:
-        """One deed; whether it was answered well."""
+    async def do(self, person: Citizen, deed: str, others: Sequence[Citizen]) -> bool:
+        """One deed, perhaps to one of ``others``; whether it was answered well."""
         try:
-            await self._do(person, deed, citizens)
+            await do(self, person, deed, others)
         except Refused as refused:
             if deed == "feed":
                 self.feeds[str(refused)] += 1
@@ -147,73 +149,3 @@ class Load:
             self.ticks.append((self.seconds, "acknowledged" if deed != "feed" else "read"))
             return True
         return False
-
-    async def _do(self, person: Citizen, deed: str, citizens: list[Citizen]) -> None:
-        chance = self.chance
-        match deed:
-            case "feed":
-                await self._read_feed(person)
-            case "post" | "story":
-                media_id = await person.upload(chance.choice(self.photos))
-                if deed == "post":
-                    await person.post(media_id, f"Picture {self._keys} #chaos #tag{self._keys % 7}")
-                else:
-                    await person.story(media_id)
-            case "follow" | "unfollow":
-                other = chance.choice([one for one in citizens if one is not person])
-                await person.follow(other.id, deed == "follow")
-            case "register":
-                newcomer = Citizen(self, self.base_url, f"n{self._keys}x{self._run[-8:]}")
-                try:
-                    await self.registered(newcomer)
-                finally:
-                    await newcomer.close()
-            case "watch":
-                await self._watch(person)
-            case _ if not self.posts:
-                await self._read_feed(person)
-            case "like" | "unlike":
-                await self._like(person, chance.choice(self.posts), deed == "like")
-            case "comment":
-                await person.comment(chance.choice(self.posts), f"Seen as number {self._keys}, and liked it")
-            case "save":
-                post_id = chance.choice(self.posts)
-                saved = {"post_id": post_id, "actor_id": person.id}
-                await person.write("PostSaved", "POST", f"/api/v1/posts/{post_id}/save", saved)
-            case "delete":
-                own = [int(post["id"]) for post in await self._own_posts(person)]
-                if len(own) > 3:
-                    gone = own[-1]
-                    fields = {"post_id": gone, "author_id": person.id}
-                    await person.write("PostDeleted", "DELETE", f"/api/v1/posts/{gone}", fields)
-                    if gone in self.posts:
-                        self.posts.remove(gone)
-
-    async def _watch(self, person: Citizen) -> None:
-        """See the newest story of the tray."""
-        tray = (await person.ask("GET", "/api/v1/stories/feed")).json()["items"]
-        if tray:
-            story_id = int(tray[0]["stories"][-1]["id"])
-            seen = {"story_id": story_id, "actor_id": person.id}
-            await person.write("StoryViewed", "POST", f"/api/v1/stories/{story_id}/views", seen)
-
-    async def _own_posts(self, person: Citizen) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = (await person.ask("GET", f"/api/v1/users/{person.id}/posts")).json()["items"]
-        return found
-
-    async def _read_feed(self, person: Citizen) -> None:
-        answer = await person.ask("GET", "/api/v1/feed?limit=20", fresh=True)
-        self.feeds[f"from {answer.headers.get('Feed-Source', '?')}"] += 1
-        for post in answer.json()["items"]:
-            if int(post["id"]) not in self.posts:
-                self.posts.append(int(post["id"]))
-        del self.posts[:-_KEPT_POSTS]
-
-    async def _like(self, person: Citizen, post_id: int, likes: bool) -> None:
-        await person.like(post_id, likes)
-        token = person.token
-        seen = (await person.ask("GET", f"/api/v1/posts/{post_id}", fresh=True)).json()["liked_by_me"]
-        if seen is not None and seen is not likes and self.seconds > person.unsure_until:
-            self.stale.append(
-                f"{self.seconds:.1f} s: {person.id} said {likes} of {post_id} ({token}) and was shown {seen}"
-            )

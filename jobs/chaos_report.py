@@ -10,6 +10,8 @@ from typing import Any
 
 from jobs.chaos_plan import Fault
 
+MANY = 1000
+"""Acknowledged writes, after which every view and emitter has had something to do."""
 _SHOWN = 50
 
 
@@ -98,6 +100,9 @@ class ChaosReport:
             found.append(f"{self.undecodable} records cannot be decoded, and {self.poisoned} were made so")
         if not self.acknowledged:
             found.append("nothing was acknowledged")
+        if self.acknowledged >= MANY:
+            empty = sorted(name for name, one in self.views.items() if not one["checked"])
+            found += [f"{name} was never put to the test: it holds nothing" for name in empty]
         for one in self.faults:
             if one.skipped:
                 continue

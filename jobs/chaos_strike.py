@@ -21,7 +21,7 @@ from jobs.chaos_plan import Fault
 from jobs.chaos_stack import ChaosStack
 
 CROWD = 8
-DEEDS = {"like": 3, "comment": 2, "save": 1, "post": 2}
+DEEDS = {"like": 3, "comment": 2, "save": 1, "post": 2, "pass by": 1}
 """What the crowd does between following one and the next, and how often in proportion."""
 LATE_SECONDS = 0.15
 WARM_SECONDS = 1.5

@@ -16,13 +16,14 @@ from xml.etree import ElementTree
 import pytest
 from typer.testing import CliRunner
 
-from jobs import chaos_guard
+from jobs import chaos_guard, chaos_strike
+from jobs.chaos_deeds import DEEDS, NEED_POSTS, OFTEN
 from jobs.chaos_ledger import Entry, Ledger, LedgerCheck
 from jobs.chaos_links import Link
 from jobs.chaos_page import page, timeline
 from jobs.chaos_plan import CLUSTER_KINDS, KINDS, NAMES, Fault, plan
 from jobs.chaos_poison import spoiled
-from jobs.chaos_report import ChaosReport, Injected
+from jobs.chaos_report import MANY, ChaosReport, Injected
 from jobs.chaos_stack import ChaosStack
 from jobs.cli import app
 from jobs.services import pids
@@ -203,6 +204,14 @@ async def test_a_link_carries_breaks_holds_and_slows() -> None:
         assert await ask(link.port, b"five") == b"five"
 
 
+# -- the load ---------------------------------------------------------------------------------------------------------
+
+
+def test_every_deed_is_done() -> None:
+    assert OFTEN.keys() == DEEDS.keys() > NEED_POSTS
+    assert chaos_strike.DEEDS.keys() < DEEDS.keys()
+
+
 # -- the report -------------------------------------------------------------------------------------------------------
 
 
@@ -242,6 +251,10 @@ def test_a_good_run_is_well() -> None:
         ({"stale": ["a read"]}, "1 reads did not show"),
         ({"undecodable": 3, "poisoned": 5}, "3 records cannot be decoded, and 5 were made so"),
         ({"acknowledged": 0}, "nothing was acknowledged"),
+        (
+            {"acknowledged": MANY, "views": {"saves": {"checked": 0, "differences": 0}}},
+            "saves was never put to the test",
+        ),
         ({"failure": "it fell over"}, "it fell over"),
         ({"faults": [Injected(Fault(0, "kill", "redis", 0.0, 1.0, 5), proof="too late")]}, "did not fire: too late"),
         ({"faults": [Injected(Fault(0, "kill", "api", 0, 1, 5), 1.0, 2.0, fired=True)]}, "was not recovered from"),
