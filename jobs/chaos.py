@@ -14,11 +14,11 @@ from jobs.chaos_canary import Canary, StillBroken
 from jobs.chaos_citizen import Refused, Unanswered
 from jobs.chaos_cluster_faults import ClusterFaults
 from jobs.chaos_cluster_stack import ClusterStack
-from jobs.chaos_faults import Faults, NotFired, Skipped
+from jobs.chaos_faults import Faults
 from jobs.chaos_ledger import LedgerCheck
 from jobs.chaos_load import PEOPLE, Load
 from jobs.chaos_page import page
-from jobs.chaos_plan import Fault, plan
+from jobs.chaos_plan import Fault, NotFired, Skipped, plan
 from jobs.chaos_report import ChaosReport, Injected
 from jobs.chaos_stack import ChaosStack
 from jobs.services.failures import StackError
@@ -60,6 +60,8 @@ class Wishes:
     """Seconds after a fault in which everything has to work again."""
     clusters: bool = False
     """Whether every store is several nodes, and the faults those of clusters."""
+    allow_skipped: bool = False
+    """Whether all can be well though this machine does not permit a fault."""
     other: Path | None = None
     """Another checkout: what workers are rolled over to, and back."""
 
@@ -92,7 +94,8 @@ async def _interruptible(run: _Run) -> tuple[ChaosReport, str]:
 class _Run:
     def __init__(self, wishes: Wishes, faults: list[Fault], say: Say) -> None:
         self._wishes, self._say = wishes, say
-        self._report = ChaosReport(wishes.minutes, wishes.seed, faults=[Injected(fault) for fault in faults])
+        self._report = ChaosReport(wishes.minutes, wishes.seed, allow_skipped=wishes.allow_skipped)
+        self._report.faults = [Injected(fault) for fault in faults]
 
     async def whole(self) -> tuple[ChaosReport, str]:
         report, wishes = self._report, self._wishes

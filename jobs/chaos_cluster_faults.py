@@ -19,9 +19,9 @@ from redis.crc import key_slot
 
 from jobs import redis_slots
 from jobs.chaos_cluster_stack import ClusterStack
-from jobs.chaos_faults import Faults, NotFired
+from jobs.chaos_faults import Faults
 from jobs.chaos_load import Load
-from jobs.chaos_plan import Fault
+from jobs.chaos_plan import Fault, NotFired
 from jobs.chaos_stack import ROOT
 from jobs.services.addresses import CLUSTERS
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
 import shutil
 import signal
@@ -12,13 +11,15 @@ import sys
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from random import Random
 
 from jobs.chaos_citizen import Refused, Unanswered
 from jobs.chaos_links import Link
 from jobs.chaos_load import Load
-from jobs.chaos_plan import Fault
+from jobs.chaos_objects import fill, remove, upload, uploader
+from jobs.chaos_plan import Fault, NotFired
 from jobs.chaos_poison import oversize, poison
 from jobs.chaos_stack import ChaosStack
 from jobs.chaos_strike import LATE_SECONDS, strike
@@ -30,16 +31,7 @@ CLOCKS_SECONDS = (300, -150)
 STORMING = ("home_feed", "counters", "likes", "follows", "story_tray", "posts", "trending")
 """View groups whose partitions are taken to and fro by workers that come and go."""
 _STORM_GROUPS = 3
-_BALLAST_CHUNK = 1 << 20
 _SAVES_KEPT = 3
-
-
-class NotFired(Exception):
-    """The fault could not be shown to have taken effect."""
-
-
-class Skipped(Exception):
-    """This machine does not permit the fault."""
 
 
 class Faults:
@@ -62,8 +54,8 @@ class Faults:
             "roll-back": self._roll_back,
             "poison": self._poison,
             "oversize": self._oversize,
-            "remove": self._remove,
-            "fill": self._fill,
+            "remove": partial(remove, stack, load),
+            "fill": partial(fill, stack, load),
             "misclock": self._misclock,
         }
 
@@ -144,7 +136,7 @@ class Faults:
     async def _cut(self, fault: Fault) -> str:
         link = self._stack.links[fault.target]
         severed, refused = link.severed, link.refused
-        await _hindered(link, link.cut, fault.seconds)
+        await self._hindered(fault, link, link.cut)
         if link.severed == severed and link.refused == refused:
             raise NotFired("nobody used the link")
         return f"{link.severed - severed} connections broken, {link.refused - refused} refused"
@@ -152,7 +144,7 @@ class Faults:
     async def _silence(self, fault: Fault) -> str:
         link = self._stack.links[fault.target]
         held = link.held
-        await _hindered(link, link.silence, fault.seconds)
+        await self._hindered(fault, link, link.silence)
         if link.held == held:
             raise NotFired("nobody said anything over the link")
         return f"{link.held - held} connections heard nothing for {fault.seconds:.1f} s"
@@ -160,10 +152,20 @@ class Faults:
     async def _slow(self, fault: Fault) -> str:
         link = self._stack.links[fault.target]
         delayed = link.delayed
-        await _hindered(link, lambda: link.slow(LATE_SECONDS), fault.seconds)
+        await self._hindered(fault, link, lambda: link.slow(LATE_SECONDS))
         if link.delayed == delayed:
             raise NotFired("nobody said anything over the link")
         return f"{link.delayed - delayed} messages came {LATE_SECONDS * 1000:.0f} ms late"
+
+    async def _hindered(self, fault: Fault, link: Link, hinder: Callable[[], None]) -> None:
+        """``hinder`` what goes over ``link`` for the fault's time."""
+        # Pictures come seldom enough that none might come meanwhile.
+        person = await uploader(self._load, fault) if fault.target == "objects" else None
+        hinder()
+        try:
+            await asyncio.gather(asyncio.sleep(fault.seconds), *([upload(self._load, person)] if person else []))
+        finally:
+            link.restore()
 
     async def _flush(self, fault: Fault) -> str:
         redis = connect(self._stack.settings.redis_url, seconds=10)
@@ -206,30 +208,6 @@ class Faults:
             f"{tp}@{offset}" for tp, offset in comment
         )
 
-    async def _remove(self, fault: Fault) -> str:
-        media = self._stack.media
-        aside = media.with_name("away")
-        media.rename(aside)
-        try:
-            await asyncio.sleep(fault.seconds)
-        finally:
-            if media.exists():  # somebody made it anew: what they wrote there belongs to the rest
-                await asyncio.to_thread(shutil.copytree, media, aside, dirs_exist_ok=True)
-                await asyncio.to_thread(shutil.rmtree, media)
-            aside.rename(media)
-        return f"the object store's folder was away for {fault.seconds:.1f} s"
-
-    async def _fill(self, fault: Fault) -> str:
-        if self._stack.no_full_disk:
-            raise Skipped(self._stack.no_full_disk)
-        ballast = self._stack.media.with_name("ballast")
-        try:
-            written = await asyncio.to_thread(_fill, ballast)
-            await asyncio.sleep(fault.seconds)
-        finally:
-            ballast.unlink(missing_ok=True)
-        return f"no space left on the object store's device after {written >> 20} MiB"
-
     async def _misclock(self, fault: Fault) -> str:
         chance = Random(fault.seed)  # noqa: S311 - as above
         ahead = chance.choice(CLOCKS_SECONDS)
@@ -266,15 +244,6 @@ class Faults:
         return done
 
 
-async def _hindered(link: Link, hinder: Callable[[], None], seconds: float) -> None:
-    """``hinder`` what goes over ``link`` for so long."""
-    hinder()
-    try:
-        await asyncio.sleep(seconds)
-    finally:
-        link.restore()
-
-
 async def _ended(process: subprocess.Popen[bytes], order: signal.Signals, seconds: float) -> None:
     """End ``process`` by ``order``, and by force where that takes longer than ``seconds``."""
     process.send_signal(order)
@@ -287,18 +256,3 @@ async def _ended(process: subprocess.Popen[bytes], order: signal.Signals, second
 
 def _size(folder: Path) -> int:
     return sum(file.stat().st_size for file in folder.iterdir())
-
-
-def _fill(ballast: Path) -> int:
-    """Write until there is no room; how many bytes that were. Raises ``NotFired`` where there always is."""
-    written = 0
-    block = bytes(_BALLAST_CHUNK)
-    with ballast.open("wb", buffering=0) as file:
-        while written < 1 << 32:
-            try:
-                written += file.write(block)
-            except OSError as error:
-                if error.errno == errno.ENOSPC:
-                    return written
-                raise
-    raise NotFired(f"there was room for {written} bytes")

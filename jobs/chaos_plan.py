@@ -12,6 +12,14 @@ SECONDS_EACH = 12.0
 PAUSE_SECONDS = (0.5, 2.0)
 
 
+class NotFired(Exception):
+    """The fault could not be shown to have taken effect."""
+
+
+class Skipped(Exception):
+    """This machine does not permit the fault."""
+
+
 class Kind(NamedTuple):
     """One kind of fault: what is done to what, and for how long, in seconds; 0 for what is over at once."""
 
@@ -26,16 +34,17 @@ class Kind(NamedTuple):
         return f"{self.deed} {self.target}"
 
 
+_STORES = ("kafka", "redis", "cassandra", "clickhouse", "objects")
 KINDS = (
     Kind("kill", "worker"),
     Kind("freeze", "worker", 7, 9),  # longer than its group waits for it: it wakes as a zombie
     Kind("strike", "workers", 3, 5),
     Kind("storm", "workers", 8, 10),
-    *(Kind("kill", store) for store in ("kafka", "redis", "cassandra", "clickhouse", "api")),
-    *(Kind("freeze", store, 2, 5) for store in ("kafka", "redis", "cassandra", "clickhouse", "api")),
-    *(Kind("cut", link, 2, 5) for link in ("kafka", "redis", "cassandra", "clickhouse")),
+    *(Kind("kill", program) for program in (*_STORES, "api")),
+    *(Kind("freeze", program, 2, 5) for program in (*_STORES, "api")),
+    *(Kind("cut", link, 2, 5) for link in _STORES),
     *(Kind("silence", link, 3, 6) for link in ("kafka", "redis", "cassandra")),
-    *(Kind("slow", link, 4, 7) for link in ("kafka", "redis", "cassandra")),
+    *(Kind("slow", link, 4, 7) for link in ("kafka", "redis", "cassandra", "objects")),
     Kind("flush", "redis"),
     Kind("roll-back", "redis"),
     Kind("poison", "log"),

@@ -82,6 +82,8 @@ class ChaosReport:
     poisoned: int = 0
     failure: str = ""
     """What ended the run before its time."""
+    allow_skipped: bool = False
+    """Whether all can be well though a fault was skipped."""
 
     def problems(self) -> list[str]:
         """Why the exit code is not 0; nothing when all is well."""
@@ -105,8 +107,9 @@ class ChaosReport:
             found += [f"{name} was never put to the test: it holds nothing" for name in empty]
         for one in self.faults:
             if one.skipped:
-                continue
-            if not one.fired:
+                if not self.allow_skipped:
+                    found.append(f"{one.fault.name} (number {one.fault.number}) was skipped: {one.proof}")
+            elif not one.fired:
                 found.append(f"{one.fault.name} (number {one.fault.number}) did not fire: {one.proof}")
             elif one.recovered is None:
                 found.append(f"{one.fault.name} (number {one.fault.number}) was not recovered from: {one.proof}")

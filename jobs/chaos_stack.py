@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from jobs.chaos_guard import DONE, end_stack
 from jobs.chaos_links import Link
 from jobs.provision import provision
-from jobs.services import addresses, kafka, pids, probes
+from jobs.services import addresses, kafka, objects, pids, probes
 from jobs.services.home import Home, read_json
 from jobs.services.programs import AGENTS
 from jobs.services.stack import Stack
@@ -35,6 +35,7 @@ ENVIRONMENT: Mapping[str, str] = {
     "REGISTRATION_BURST": "1000000",
     "ACCESS_TOKEN_SECONDS": "86400",
     "FACTS_BATCH_SECONDS": "0.5",
+    "S3_BUCKET": objects.BUCKET,
 }
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -70,8 +71,8 @@ class ChaosStack:
 
     @property
     def media(self) -> Path:
-        """The object store's folder."""
-        return self.home.data / "objects" / "media"
+        """The object store's folder, which a local S3 stands before where every store is one program."""
+        return objects.folder(self.home)
 
     async def __aenter__(self) -> Self:
         try:
@@ -99,13 +100,15 @@ class ChaosStack:
         """Start the services; the variables by which our programs find them."""
         listens, advertised = _free_ports(2)
         services = Stack(self.home, self._given, self._say, kafka.Link(listens, advertised))
-        await asyncio.to_thread(services.start_services, free_ports=True)
+        await asyncio.to_thread(services.start_services, [*addresses.SERVICES, "objects"], free_ports=True)
         direct = await self._provision()
         behind = {"KAFKA_BOOTSTRAP": direct["kafka_bootstrap"]}
         if "KAFKA_BOOTSTRAP" not in self._given:
             await self._link("kafka", listens, advertised)
             behind["KAFKA_BOOTSTRAP"] = f"127.0.0.1:{advertised}"
-        for name, field in (("redis", "redis_url"), ("cassandra", "cassandra_hosts"), ("clickhouse", "clickhouse_url")):
+        if "s3_user" in direct:
+            behind["S3_USER"] = direct["s3_user"]
+        for name, field in _FIELDS.items():
             await self._link(name, _port(direct[field]))
             behind[field.upper()] = direct[field].replace(f":{_port(direct[field])}", f":{self.links[name].port}")
         return behind
@@ -216,7 +219,18 @@ class ChaosStack:
         return True
 
 
-_OWN: dict[str, Any] = {"topic_prefix": "", "cassandra_keyspace": "shutterlog", "clickhouse_database": "shutterlog"}
+_FIELDS = {
+    "redis": "redis_url",
+    "cassandra": "cassandra_hosts",
+    "clickhouse": "clickhouse_url",
+    "objects": "s3_endpoint",
+}
+_OWN: dict[str, Any] = {
+    "topic_prefix": "",
+    "cassandra_keyspace": "shutterlog",
+    "clickhouse_database": "shutterlog",
+    "s3_bucket": objects.BUCKET,
+}
 """Whatever the environment says: this world is nobody else's."""
 
 

@@ -6,7 +6,7 @@ import asyncio
 import re
 import shutil
 from collections.abc import AsyncIterator
-from contextlib import contextmanager
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,7 +24,7 @@ from obstore.store import LocalStore, S3Store
 from sinks.errors import StoreAway
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from obstore.store import S3Config
 
     from sinks.settings import Settings
 
@@ -60,11 +60,13 @@ class ObjectStore:
     @classmethod
     def of(cls, settings: Settings) -> ObjectStore:
         """The store that the settings name: S3 where ``s3_endpoint`` is set (credentials from the usual ``AWS_*``
-        variables), else the folder ``media_root``, which is made if it is absent."""
+        variables where ``s3_user`` is not), else the folder ``media_root``, which is made if it is absent."""
         if settings.s3_endpoint:
+            user: S3Config = {"access_key_id": settings.s3_user, "secret_access_key": settings.s3_key}
             return cls(
                 S3Store(
                     settings.s3_bucket,
+                    config=user if settings.s3_user else None,
                     endpoint=settings.s3_endpoint,
                     client_options={"allow_http": settings.s3_endpoint.startswith("http://"), "timeout": "30s"},
                     retry_config={"max_retries": 2},
@@ -82,19 +84,19 @@ class ObjectStore:
 
     async def put(self, key: str, body: bytes) -> None:
         """Store ``body`` under ``key``, over whatever was there."""
-        with self._speaking(key):
+        async with self._writing(key):
             await obstore.put_async(self._store, key, body, use_multipart=False)
 
     async def put_stream(self, key: str, chunks: AsyncIterator[bytes]) -> None:
         """Store what ``chunks`` yields under ``key``, holding some megabytes at a time. Whatever ``chunks`` raises
         comes out of here, and nothing is stored then."""
-        with self._speaking(key):
+        async with self._writing(key):
             await obstore.put_async(self._store, key, chunks, max_concurrency=2)
 
     async def put_if_absent(self, key: str, body: bytes) -> bool:
         """Store ``body`` unless ``key`` exists; whether it was stored. Meant for content-addressed keys."""
         try:
-            with self._speaking(key):
+            async with self._writing(key):
                 await obstore.put_async(self._store, key, body, mode="create", use_multipart=False)
         except AlreadyExistsError:
             return False
@@ -102,14 +104,14 @@ class ObjectStore:
 
     async def get(self, key: str) -> bytes:
         """The object under ``key``. Raises ``NoSuchObject``."""
-        with self._speaking(key):
+        async with self._speaking(key):
             answer = await obstore.get_async(self._store, key)
             return bytes(await answer.bytes_async())
 
     async def exists(self, key: str) -> bool:
         """Whether there is an object under ``key``."""
         try:
-            with self._speaking(key):
+            async with self._speaking(key):
                 await obstore.head_async(self._store, key)
         except NoSuchObject:
             return False
@@ -118,8 +120,10 @@ class ObjectStore:
     async def delete(self, key: str) -> None:
         """Remove what is under ``key``; nothing there is fine."""
         try:
-            with self._speaking(key):
+            async with self._speaking(key):
                 await obstore.delete_async(self._store, key)
+                if self._root is None:
+                    await self._require_bucket()  # the driver takes "no such bucket" for "deleted"
         except NoSuchObject:
             return
 
@@ -130,35 +134,52 @@ class ObjectStore:
         for key in [key async for key in self.list_keys(folder)]:
             await self.delete(key)
         if self._root is not None:
-            with self._speaking(folder):
+            async with self._speaking(folder):
                 await asyncio.to_thread(shutil.rmtree, self._root / folder, ignore_errors=True)
 
     async def list_keys(self, prefix: str = "") -> AsyncIterator[str]:
         """The keys below ``prefix`` (whole path segments), in no order."""
-        with self._speaking(prefix):
+        async with self._speaking(prefix):
             async for batch in obstore.list(self._store, prefix or None):
                 for entry in batch:
                     yield entry["path"]
 
     async def ping(self) -> None:
         """Raise ``StoreAway`` unless the store answers."""
-        with self._speaking("ping"):
+        async with self._speaking("ping"):
             if self._root is None:
-                async for _ in obstore.list(self._store, "ping/"):
-                    break
+                await self._require_bucket()
             else:
                 await asyncio.to_thread(self._root.stat)
 
-    @contextmanager
-    def _speaking(self, key: str) -> Iterator[None]:
+    @asynccontextmanager
+    async def _speaking(self, key: str) -> AsyncIterator[None]:
         """Driver errors in our words."""
         if self._root is not None and not self._root.is_dir():
             raise StoreAway(f"the folder {self._root} is gone")  # else the driver would quietly make a new one
         try:
             yield
         except (NotFoundError, FileNotFoundError) as error:
+            if self._root is None:
+                await self._require_bucket()  # without it S3 says 404 of every key, though nothing was deleted
             raise NoSuchObject(key) from error
         except (AlreadyExistsError, InvalidPathError, UnknownConfigurationKeyError):
             raise
         except (BaseError, OSError) as error:
+            raise StoreAway(f"the object store does not answer: {error}") from error
+
+    @asynccontextmanager
+    async def _writing(self, key: str) -> AsyncIterator[None]:
+        """The same where nothing has to be there yet: what is missing then is the store's, such as its bucket."""
+        try:
+            async with self._speaking(key):
+                yield
+        except NoSuchObject as error:
+            raise StoreAway(f"the object store has no place for {key}") from error
+
+    async def _require_bucket(self) -> None:
+        try:
+            async for _ in obstore.list(self._store, "ping/"):
+                break
+        except BaseError as error:
             raise StoreAway(f"the object store does not answer: {error}") from error

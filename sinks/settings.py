@@ -54,6 +54,10 @@ class Settings(BaseSettings):
     clickhouse_database: str = "shutterlog"
     s3_endpoint: str | None = None
     s3_bucket: str = "shutterlog"
+    s3_user: str = ""
+    """Id of the access key; the usual ``AWS_*`` variables say who this is without one."""
+    s3_key: str = Field(default="", repr=False)
+    """The secret access key of ``s3_user``; the local service has one among the home's secrets."""
     media_root: Path | None = None
     """Folder of the local object store; ``$SHUTTERLOG_HOME/data/media`` unless set. Ignored with ``s3_endpoint``."""
     models_root: Path | None = None

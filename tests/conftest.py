@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from jobs.services import objects
 from jobs.services.home import Home
 from jobs.services.stack import Stack
 from sinks.settings import Settings
@@ -75,6 +76,16 @@ def clickhouse_url(services: SessionServices) -> str:
     """A ClickHouse for the session, with the writer's key. Use ``settings.clickhouse_database`` for tables of your
     own."""
     return services.address("clickhouse")
+
+
+@pytest.fixture
+def s3(services: SessionServices, monkeypatch: pytest.MonkeyPatch) -> tuple[Settings, Path]:
+    """Settings of a local S3 with an empty bucket of one test's own, and the bucket's folder."""
+    monkeypatch.delenv("S3_ENDPOINT", raising=False)
+    name, endpoint = uuid.uuid4().hex, services.address("objects")
+    folder = objects.folder(services.local.home) / name
+    folder.mkdir()
+    return Settings(shutterlog_home=services.root, s3_endpoint=endpoint, s3_bucket=name), folder
 
 
 @pytest.fixture

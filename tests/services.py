@@ -31,6 +31,7 @@ FIELDS = {
     "cassandra": "cassandra_hosts",
     "redis": "redis_url",
     "clickhouse": "clickhouse_url",
+    "objects": "s3_endpoint",
 }
 CLAIM_SECONDS = 3600
 
@@ -86,7 +87,7 @@ class SessionServices:
         return with_key(address, self.local.home) if name == "clickhouse" else address
 
     def _in_container(self, name: str) -> str | None:
-        if not docker_answers():
+        if name not in CONTAINERS or not docker_answers():
             return None
         try:
             container, address = CONTAINERS[name]()

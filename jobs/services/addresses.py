@@ -9,13 +9,14 @@ from collections.abc import Collection, Iterable, Mapping
 from jobs.services.failures import PortTaken
 
 SERVICES = ("kafka", "cassandra", "redis", "clickhouse")
+"""What ``up`` starts. The local S3, ``objects``, is for chaos and for tests: ``up`` has a folder in its place."""
 
 ENVIRONMENT = {
     "kafka": "KAFKA_BOOTSTRAP",
     "cassandra": "CASSANDRA_HOSTS",
     "redis": "REDIS_URL",
     "clickhouse": "CLICKHOUSE_URL",
-    "object_store": "S3_ENDPOINT",
+    "objects": "S3_ENDPOINT",
     "api": "API_PORT",
 }
 """The variable that names each service's address. Where it is set, no local service is started."""
@@ -25,6 +26,7 @@ PORTS: Mapping[str, Mapping[str, int]] = {
     "cassandra": {"cassandra": 9042, "cassandra_storage": 7000},
     "redis": {"redis": 6379},
     "clickhouse": {"clickhouse": 8123},
+    "objects": {"objects": 9000},
     "api": {"api": 8080},
 }
 """The ports that each local program listens on, with their defaults."""
@@ -47,6 +49,9 @@ NODE_PORTS: Mapping[str, Mapping[str, int]] = {
     **{node: {node: 7100 + n, f"{node}_bus": 17100 + n} for n, node in enumerate(CLUSTERS["redis"], 1)},
 }
 """As ``PORTS``, of the nodes of clusters."""
+
+S3_USER = "shutterlog"
+"""Id of the access key of the local S3."""
 
 FREE_RANGE = range(20000, 32000)
 """Free ports are drawn below the range that the kernel hands to outgoing connections."""
@@ -122,6 +127,8 @@ def fields(ports: Mapping[str, int]) -> dict[str, str | int]:
         written["redis_url"] = f"redis://127.0.0.1:{ports['redis']}/0"
     if "clickhouse" in ports:
         written["clickhouse_url"] = f"http://127.0.0.1:{ports['clickhouse']}"
+    if "objects" in ports:
+        written |= {"s3_endpoint": f"http://127.0.0.1:{ports['objects']}", "s3_user": S3_USER}
     if "kafka-1" in ports:
         written["kafka_bootstrap"] = ",".join(f"127.0.0.1:{ports[node]}" for node in CLUSTERS["kafka"])
     if "cassandra-1" in ports:

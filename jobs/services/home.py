@@ -21,6 +21,7 @@ _SECRETS: Mapping[str, Callable[[], str]] = {
     "jwt_secret": partial(secrets.token_urlsafe, 48),
     "email_secret": partial(secrets.token_urlsafe, 48),
     "clickhouse_key": partial(secrets.token_urlsafe, 48),
+    "s3_key": partial(secrets.token_urlsafe, 48),
     "vapid_private_key": new_vapid_key,
 }
 SOCKET_PATH_LIMIT = 100

@@ -50,7 +50,7 @@ def java() -> str:
     version = re.search(r'version "(\d+)', answer.stderr)
     if version is None or int(version[1]) < MINIMUM_JAVA:
         shown = version[1] if version else "unknown"
-        raise ToolMissing(f"{found} is Java {shown}; Kafka and Cassandra need Java {MINIMUM_JAVA}")
+        raise ToolMissing(f"{found} is Java {shown}; the local services need Java {MINIMUM_JAVA}")
     return found
 
 

@@ -54,10 +54,13 @@ def of(name: str, settings: Settings, media: Path) -> tuple[Callable[[], str] | 
             shown = without_key(settings.clickhouse_url)
             tls = trusting(settings.stores_ca) if shown.startswith("https:") else None
             return lambda: clickhouse(shown, tls), shown
+        case "objects":
+            endpoint = settings.s3_endpoint or ""
+            return lambda: http(f"{endpoint}/healthz"), endpoint
         case "object_store":
             if settings.s3_endpoint:
-                endpoint = settings.s3_endpoint
-                return lambda: http(endpoint), endpoint
+                address = settings.s3_endpoint
+                return lambda: http(address), address
             folder = settings.media_root or media
             return lambda: object_store(folder), str(folder)
         case "api":

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
-from jobs.services import addresses, cassandra, clickhouse, clusters, guard, kafka, pids, probes, redis
+from jobs.services import addresses, cassandra, clickhouse, clusters, guard, kafka, objects, pids, probes, redis
 from jobs.services.failures import NeverHealthy, StackError
 from jobs.services.home import Home, read_json, write_json
 from jobs.services.programs import AGENTS, Program, agent_programs, api_program
@@ -236,6 +236,8 @@ class Stack:
     def _prepare(self, name: str, ports: Mapping[str, int]) -> Program:
         if name != addresses.service_of(name):
             return clusters.prepare(self.home, name, ports)
+        if name == "objects":
+            return objects.program(self.home, ports["objects"])
         own = guard.guard_of(self.home, name) if guard.is_guarded(self.home) else None
         if name == "kafka":
             return kafka.program(self.home, ports["kafka"], ports["kafka_controller"], self._kafka_link, own)
@@ -304,7 +306,7 @@ class Stack:
 
     def _is_external(self, name: str) -> bool:
         service = addresses.service_of(name)
-        return service in addresses.SERVICES and bool(self.environment.get(addresses.ENVIRONMENT[service]))
+        return service != "api" and bool(self.environment.get(addresses.ENVIRONMENT.get(service, "")))
 
     def _story(self, name: str, detail: str, lives: int) -> str:
         log = self.home.log(name)

@@ -38,7 +38,7 @@ def test_every_written_field_is_a_setting() -> None:
 
     assert written.keys() <= Settings.model_fields.keys()
     assert written.keys() == {
-        *("kafka_bootstrap", "cassandra_hosts", "redis_url", "clickhouse_url", "api_port", "s3_endpoint"),
+        *("kafka_bootstrap", "cassandra_hosts", "redis_url", "clickhouse_url", "api_port", "s3_endpoint", "s3_user"),
     }
 
 

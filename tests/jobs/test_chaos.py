@@ -222,6 +222,7 @@ def report(**other: Any) -> ChaosReport:
     second.began, second.lifted, second.recovered, second.fired = 5.0, 6.0, 10.0, True
     third.skipped, third.proof = True, "not permitted here"
     well: dict[str, Any] = {"acknowledged": 9, "differences": 0, "seconds": 12.0, "faults": [first, second, third]}
+    well["allow_skipped"] = True
     well["views"] = {"likes": {"checked": 4, "differences": 0}}
     return ChaosReport(1.0, 7, **{**well, **other})
 
@@ -255,6 +256,7 @@ def test_a_good_run_is_well() -> None:
             {"acknowledged": MANY, "views": {"saves": {"checked": 0, "differences": 0}}},
             "saves was never put to the test",
         ),
+        ({"allow_skipped": False}, "kill redis (number 2) was skipped: not permitted here"),
         ({"failure": "it fell over"}, "it fell over"),
         ({"faults": [Injected(Fault(0, "kill", "redis", 0.0, 1.0, 5), proof="too late")]}, "did not fire: too late"),
         ({"faults": [Injected(Fault(0, "kill", "api", 0, 1, 5), 1.0, 2.0, fired=True)]}, "was not recovered from"),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.services import cassandra, kafka, pids, redis
+from jobs.services import cassandra, kafka, objects, pids, redis
 from jobs.services.failures import StackError
 from jobs.services.home import SOCKET_PATH_LIMIT, Home
 from jobs.services.programs import AGENTS, Program, agent_programs, api_program
@@ -58,14 +58,22 @@ def test_redis_loses_at_most_a_second_and_evicts_nothing() -> None:
     } <= set(lines)
 
 
-@pytest.mark.parametrize("service", ["kafka", "cassandra"])
-def test_every_jar_is_pinned(service: str) -> None:
+def test_objects_are_for_who_has_the_key_on_loopback_only() -> None:
+    values = objects.properties(Path("/data/objects"), 1111, "a key")
+
+    assert values["s3proxy.endpoint"] == "http://127.0.0.1:1111"
+    assert (values["s3proxy.authorization"], values["s3proxy.credential"]) == ("aws-v4", "a key")
+    assert values["jclouds.filesystem.basedir"] == "/data/objects"
+
+
+@pytest.mark.parametrize(("service", "least"), [("kafka", 2), ("cassandra", 2), ("objects", 1)])
+def test_every_jar_is_pinned(service: str, least: int) -> None:
     namespace = {"m": "http://maven.apache.org/POM/4.0.0"}
     project = ET.parse(SERVICES / f"{service}.pom.xml")  # noqa: S314 - our own file
 
     versions = [each.text or "" for each in project.findall(".//m:dependency/m:version", namespace)]
 
-    assert len(versions) >= 2
+    assert len(versions) >= least
     assert all(version[0].isdigit() and version.replace(".", "").isdigit() for version in versions)
 
 

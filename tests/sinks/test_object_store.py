@@ -1,15 +1,11 @@
-"""The object store, in a folder and on a stand-in for S3: one contract."""
+"""The object store, in a folder and on a real S3: one contract."""
 
 from __future__ import annotations
 
 import asyncio
-import re
 import shutil
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import AsyncIterator
 from pathlib import Path
-from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 from hypothesis import given
@@ -19,90 +15,22 @@ from sinks.errors import StoreAway
 from sinks.object_store import NoSuchObject, ObjectStore, original_key, rendition_key
 from sinks.settings import Settings
 
-
-class Bucket(ThreadingHTTPServer):
-    """As much of the S3 protocol as the store uses: PUT with If-None-Match, GET, HEAD, DeleteObjects, ListObjectsV2."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _S3)
-        self.objects: dict[str, bytes] = {}
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
-
-
-class _S3(BaseHTTPRequestHandler):
-    server: Bucket
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, format: str, *arguments: object) -> None:
-        pass
-
-    def _answer(self, status: int, body: bytes = b"") -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.send_header("ETag", '"1"')
-        self.send_header("Last-Modified", "Thu, 01 Jan 2026 00:00:00 GMT")
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
-
-    @property
-    def _key(self) -> str:
-        return unquote(urlsplit(self.path).path).removeprefix("/pictures").lstrip("/")
-
-    def do_PUT(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        if self.headers.get("If-None-Match") == "*" and self._key in self.server.objects:
-            return self._answer(412)
-        self.server.objects[self._key] = body
-        return self._answer(200)
-
-    def do_GET(self) -> None:
-        if not self._key:
-            prefix = parse_qs(urlsplit(self.path).query).get("prefix", [""])[0]
-            contents = "".join(
-                f"<Contents><Key>{key}</Key><LastModified>2026-01-01T00:00:00.000Z</LastModified>"
-                f'<ETag>"1"</ETag><Size>{len(body)}</Size></Contents>'
-                for key, body in self.server.objects.items()
-                if key.startswith(prefix)
-            )
-            return self._answer(200, f"<ListBucketResult>{contents}</ListBucketResult>".encode())
-        body = self.server.objects.get(self._key)
-        return self._answer(404) if body is None else self._answer(200, body)
-
-    do_HEAD = do_GET
-
-    def do_POST(self) -> None:  # DeleteObjects: absent keys are no error there
-        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-        keys = re.findall("<Key>(.*?)</Key>", body)
-        for key in keys:
-            self.server.objects.pop(key, None)
-        deleted = "".join(f"<Deleted><Key>{key}</Key></Deleted>" for key in keys)
-        self._answer(200, f"<DeleteResult>{deleted}</DeleteResult>".encode())
-
-
-@pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "someone")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "something")
-    with Bucket() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
+MIB = 1 << 20
 
 
 @pytest.fixture(params=["folder", "s3"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[ObjectStore, Path]:
+    """A store with nothing in it, and its folder: of an S3, its bucket's."""
     if request.param == "folder":
-        return ObjectStore.of(Settings(shutterlog_home=tmp_path, s3_endpoint=None))
-    server: Bucket = request.getfixturevalue("bucket")
-    return ObjectStore.of(Settings(shutterlog_home=tmp_path, s3_endpoint=server.url, s3_bucket="pictures"))
+        settings = Settings(shutterlog_home=tmp_path, s3_endpoint=None)
+        return ObjectStore.of(settings), tmp_path / "data" / "media"
+    settings, folder = request.getfixturevalue("s3")
+    return ObjectStore.of(settings), folder
+
+
+@pytest.fixture
+def store(place: tuple[ObjectStore, Path]) -> ObjectStore:
+    return place[0]
 
 
 async def test_what_is_put_can_be_had_again(store: ObjectStore) -> None:
@@ -142,19 +70,57 @@ async def test_list_keys_gives_what_lies_below_a_prefix(store: ObjectStore) -> N
     assert len([key async for key in store.list_keys()]) == 3
 
 
-async def test_a_folder_that_is_gone_is_a_store_that_is_away(tmp_path: Path) -> None:
-    store = ObjectStore.local(tmp_path / "media")
+async def _pieces(count: int, *, breaks: bool = False) -> AsyncIterator[bytes]:
+    for number in range(count):
+        yield bytes([number]) * MIB
+    if breaks:
+        raise ConnectionAbortedError("whoever uploads has gone")
+
+
+@pytest.mark.parametrize("pieces", [0, 1, 12])
+async def test_what_is_streamed_is_stored_whole(store: ObjectStore, pieces: int) -> None:
+    await store.put_stream("7/2026/01/1/original", _pieces(pieces))
+    assert await store.get("7/2026/01/1/original") == b"".join([piece async for piece in _pieces(pieces)])
+
+
+async def test_nothing_is_stored_of_a_stream_that_breaks(store: ObjectStore) -> None:
+    with pytest.raises((StoreAway, ConnectionAbortedError)):
+        await store.put_stream("7/2026/01/1/original", _pieces(12, breaks=True))
+    assert not await store.exists("7/2026/01/1/original")
+    assert [key async for key in store.list_keys()] == []
+
+
+async def test_a_folder_is_deleted_with_all_that_is_below_it(store: ObjectStore) -> None:
+    for key in ("7/2026/01/1/original", "7/2026/02/2/original", "71/2026/01/3/original"):
+        await store.put(key, b"x")
+    await store.delete_folder("7")
+    assert [key async for key in store.list_keys()] == ["71/2026/01/3/original"]
+
+
+async def test_a_folder_or_bucket_that_is_gone_is_a_store_that_is_away(place: tuple[ObjectStore, Path]) -> None:
+    """Above all, nobody may believe that what was in it has been deleted."""
+    store, folder = place
     await store.put("a/b", b"x")
-    shutil.rmtree(tmp_path / "media")
-    for call in (store.put("a/b", b"x"), store.put_if_absent("a/c", b"x"), store.get("a/b"), store.ping()):
+    shutil.rmtree(folder)
+    for call in (
+        *(store.put("a/b", b"x"), store.put_if_absent("a/c", b"x"), store.put_stream("a/d", _pieces(1))),
+        *(store.get("a/b"), store.exists("a/b"), store.delete("a/b"), store.delete_folder("a"), store.ping()),
+    ):
         with pytest.raises(StoreAway):
             await call
-    assert not (tmp_path / "media").exists(), "not quietly made anew"
+    assert not folder.exists(), "not quietly made anew"
 
 
-async def test_an_s3_that_does_not_answer_is_a_store_that_is_away(bucket: Bucket, tmp_path: Path) -> None:
-    store = ObjectStore.of(Settings(shutterlog_home=tmp_path, s3_endpoint="http://127.0.0.1:1", s3_bucket="pictures"))
+async def test_an_s3_that_does_not_answer_is_a_store_that_is_away(tmp_path: Path) -> None:
+    store = ObjectStore.of(Settings(shutterlog_home=tmp_path, s3_endpoint="http://127.0.0.1:1", s3_user="somebody"))
     for call in (store.put("a/b", b"x"), store.get("a/b"), store.exists("a/b"), store.delete("a/b"), store.ping()):
+        with pytest.raises(StoreAway):
+            await call
+
+
+async def test_an_s3_that_does_not_know_the_key_is_a_store_that_is_away(s3: tuple[Settings, Path]) -> None:
+    store = ObjectStore.of(s3[0].model_copy(update={"s3_key": "another one"}))
+    for call in (store.put("a/b", b"x"), store.get("a/b"), store.exists("a/b"), store.ping()):
         with pytest.raises(StoreAway):
             await call
 
