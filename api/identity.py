@@ -26,6 +26,11 @@ def _count_read(request: Request, stores: Stores, who: str, whose: str) -> None:
         raise Problem(429, "too-many-reads", f"Too many requests come from {whose}.", retry_after=spent.wait)
 
 
+def session_ended() -> Problem:
+    """For whoever has a token, and may not come in any more."""
+    return Problem(401, "session-ended", "The session of this access token has ended. Log in again.")
+
+
 async def _visitor(
     request: Request,
     given: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
@@ -42,7 +47,7 @@ async def _visitor(
         detail = f"This access token cannot be used: {error}. Refresh the session, or log in again."
         raise Problem(401, "invalid-token", detail) from error
     if not await stores.sessions.is_open(person.session_id):
-        raise Problem(401, "session-ended", "The session of this access token has ended. Log in again.")
+        raise session_ended()
     if request.method == "GET":
         _count_read(request, stores, str(person.user_id), "you. Wait a moment")
     return person

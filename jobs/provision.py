@@ -1,4 +1,4 @@
-"""Everything that has to exist before the first event: topics, keyspace, tables, registered schemas."""
+"""Everything that has to exist before the first event: object store, topics, keyspace, tables, registered schemas."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 from typing import NamedTuple
 
 from sinks.cassandra import Cassandra, KeyspaceMissing
+from sinks.object_store import ObjectStore
 from sinks.registry import register
 from sinks.settings import Settings
 from sinks.topics import Topics
@@ -32,8 +33,11 @@ def provision(settings: Settings, *, dry_run: bool = False) -> Provisioned:
 
     Raises ``StoreAway``, ``TopicsUnfit`` and ``RegistryRefused``. Topics come first: they are what can be unfit.
     """
-    topics = Topics(settings).provision(dry_run)
-    return Provisioned(topics, asyncio.run(_tables(settings, dry_run)))
+    topics = Topics(settings)
+    if not dry_run and topics.provision(dry_run=True):
+        ObjectStore.make(settings)  # before the topics, by whose absence a new world is known
+    made = topics.provision(dry_run)
+    return Provisioned(made, asyncio.run(_tables(settings, dry_run)))
 
 
 async def _tables(settings: Settings, dry_run: bool) -> bool:

@@ -6,11 +6,11 @@ Everything else here would end by itself or is no use without it, and goes too.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from schemas.events import Event
-from sinks.cassandra import Cassandra, Statement
+from sinks.cassandra import Cassandra, Statement, in_chunks
 from sinks.emitter import Commits, Emits, EmitterSink
 from sinks.object_store import ObjectStore
 from sinks.rendition_uses import RenditionUses
@@ -62,6 +62,16 @@ class Leftovers:
         for kept in SCANNED:
             rows = await self.found(kept, user_ids)
             await execute(_removal(kept, row) for row in rows)
+
+    async def remove_late(self, media: Mapping[int, int]) -> None:
+        """Remove the rows of purged files (owner by id) that came after the rows of their owner were looked for."""
+        rows = await in_chunks(self._cassandra, "SELECT media_id, owner_id FROM uploads WHERE media_id IN ?", media)
+        if not rows:
+            return
+        retried = await self.found(IDEMPOTENCY, {row.owner_id for row in rows})
+        await self._cassandra.execute_each(_removal(IDEMPOTENCY, row) for row in retried)
+        # Last: by these a purge that is done again knows that there is something.
+        await self._cassandra.execute_each(("DELETE FROM uploads WHERE media_id = ?", (row.media_id,)) for row in rows)
 
     async def found(self, kept: Kept, user_ids: Collection[int]) -> list[Any]:
         """The rows of one of ``SCANNED`` that are theirs."""
@@ -127,6 +137,7 @@ class ErasureSink(EmitterSink[Write]):
             keys = [key async for key in self._objects.list_keys(str(owner_id)) if own.intersection(key.split("/"))]
             for key in keys:
                 await self._objects.delete(key)
+        await self._leftovers.remove_late(media)
         # What the publisher holds for those who wait for the file: its picture in small, the post's tags and place.
         held = "DELETE FROM publishing_media USING TIMESTAMP ? WHERE media_id = ?"
         await self._cassandra.execute_each((held, (FINAL, media_id)) for media_id in media)

@@ -74,6 +74,11 @@ class PersonKeys:
                     self._remember(row.user_id, found[row.user_id])
         return found
 
+    async def stands(self, user_id: int) -> bool:
+        """Whether this person has a key, asked of Cassandra and not of memory: it is the first to go in an erasure."""
+        rows = await self._cassandra.execute(_SELECT, ([user_id],))
+        return any(row.sealing_key is not None for row in rows)
+
     def remembered(self, ids: Iterable[int]) -> dict[int, bytes]:
         """Those keys that are in memory."""
         self._let_go()

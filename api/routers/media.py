@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
 
 from api.access_tokens import Person
 from api.consistency import Fresh
-from api.identity import Reader, Writer
+from api.identity import Reader, Writer, session_ended
 from api.limits import count
 from api.log import Said, now_ms
 from api.models import Media
@@ -19,6 +20,7 @@ from api.routes import IdPath, id_of
 from api.stores import Opened
 from api.uploads import PART, Upload
 from schemas.events import UploadCompleted
+from sinks.errors import StoreAway
 from sinks.object_store import original_key
 from sinks.throttles import Allowance
 
@@ -61,17 +63,28 @@ async def upload_media(
     upload = Upload(request, stores.settings.upload_limit_bytes)
     proposed, began = stores.snowflakes.next(), now_ms()
     proposed_key = original_key(me.user_id, began, proposed)
-    await stores.objects.put_stream(proposed_key, upload.chunks())
-    # The file says whether this is the same request, so the key is claimed after it has come.
+    alone = True
     try:
+        await stores.objects.put_stream(proposed_key, upload.chunks())
+        # A file can be long in coming. Whoever has a key now is erased later, if ever, and then the file goes too; of
+        # whoever was erased meanwhile nobody would look for it any more.
+        if not await stores.keys.stands(me.user_id):
+            raise session_ended()
+        stores.producer.check()
+        # From here on a retry may count on this file: a claim that is not answered can stand nevertheless.
+        alone = not retry.is_keyed
+        # The file says whether this is the same request, so the key is claimed after it has come.
         claim = await retry.claim(str(me.user_id), "media", upload.sha256, proposed_id=proposed, at=began)
-    except Problem:
-        await stores.objects.delete(proposed_key)
+        if not claim.first:
+            await stores.objects.delete(proposed_key)
+        await stores.submissions.add_upload(claim.id, me.user_id)
+    except Exception as error:
+        if alone or isinstance(error, Problem):
+            with suppress(StoreAway):
+                await stores.objects.delete(proposed_key)
         raise
     key = original_key(me.user_id, claim.at, claim.id)
-    if not claim.first:
-        await stores.objects.delete(proposed_key)
-    await stores.submissions.add_upload(claim.id, me.user_id)
+    # What is not answered from here on may be in the log, and its file stays.
     await log.say(
         UploadCompleted(
             **log.by(me.user_id, event_id=claim.id, at=claim.at),

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from typing import Any
 
 import pytest
 
 from schemas.events import MediaRejected, Source, UploadCompleted
+from sinks.errors import StoreAway
 from tests.api.gateway import Gateway, picture
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -96,6 +98,52 @@ async def test_nothing_is_left_of_what_is_refused(gateway: Gateway) -> None:
     assert kept(gateway, ada.id) == 0
     exact = picture() + bytes(gateway.settings.upload_limit_bytes - len(picture()))
     assert (await gateway.upload(ada, exact)).status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("store", "call", "headers", "left"),
+    [
+        ("keys", "stands", {"Idempotency_Key": "m-3"}, 0),
+        ("submissions", "add_upload", {}, 0),
+        # A claim can stand that was not answered, and whoever tries again is told to use its file.
+        ("idempotency", "claim", {"Idempotency_Key": "m-4"}, 1),
+        ("submissions", "add_upload", {"Idempotency_Key": "m-5"}, 1),
+        # So can an event.
+        ("producer", "produce", {}, 1),
+    ],
+)
+async def test_a_file_stays_only_where_somebody_may_know_it(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch, store: str, call: str, headers: dict[str, str], left: int
+) -> None:
+    ada = await gateway.person()
+    owner = getattr(gateway.stores, store)
+    true = getattr(owner, call)
+
+    async def unanswered(*given: Any, **named: Any) -> Any:
+        await true(*given, **named)
+        raise StoreAway("no answer")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, call, unanswered)
+        assert (await gateway.upload(ada, None, **headers)).status_code == 503
+    assert kept(gateway, ada.id) == left
+    if headers:
+        assert (await gateway.upload(ada, None, **headers)).status_code == 201
+        event = gateway.said[-1]
+        assert isinstance(event, UploadCompleted)
+        assert await gateway.stores.objects.exists(event.original_key)
+        assert kept(gateway, ada.id) == 1
+
+
+async def test_a_file_goes_where_the_log_is_known_to_be_away(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    ada = await gateway.person()
+
+    def check() -> None:
+        raise StoreAway("Kafka does not answer")
+
+    monkeypatch.setattr(gateway.stores.producer, "check", check)
+    assert (await gateway.upload(ada)).status_code == 503
+    assert kept(gateway, ada.id) == 0
 
 
 async def test_uploading_takes_a_login_and_a_form(gateway: Gateway) -> None:

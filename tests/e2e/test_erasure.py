@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+from collections import Counter
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -19,6 +21,7 @@ import numpy as np
 import pytest
 from confluent_kafka import Consumer
 from confluent_kafka import TopicPartition as KafkaPartition
+from tantivy import Query
 
 from api.app import create_app
 from jobs.accounts import erase, erased
@@ -32,13 +35,16 @@ from schemas.codec import decode
 from schemas.events import Event, Followed
 from sinks.cassandra import Cassandra
 from sinks.clickhouse import ClickHouse
+from sinks.generations import FIRST
 from sinks.object_store import ObjectStore
 from sinks.person_keys import PersonKeys
 from sinks.redis import connect
 from sinks.sealing import Unreadable, unseal
+from sinks.search_index import FOLDER as INDEX
+from sinks.search_index import PEOPLE, SCHEMA, folder_of, open_index
 from sinks.settings import Settings
 from sinks.topics import Topics
-from tests.agents.workers import worker_processes
+from tests.agents.workers import until, worker_processes
 from tests.e2e.conftest import GROUPS, SLOW, URL, Person, Product, forget, settings_of_a_world
 from tests.e2e.test_photo_to_feed import snapshot
 from tests.patience import go_on
@@ -49,6 +55,7 @@ SHORT = 60
 REPLAYED = ("accounts", "posts")
 """Views that are replayed in the suite."""
 WORDS = "Hortensia in the rain"
+TERMS = ("whole", PEOPLE, "caption")
 PASSED_OVER = ("replay_poison", "view_leases")
 
 
@@ -64,6 +71,7 @@ async def test_nobody_finds_a_byte_of_the_erased(
     home = tmp_path_factory.mktemp("home")
     with empty_redis(redis_url) as own_redis_url, worker_processes(home) as workers:
         limits: dict[str, Any] = {"feed_cap": 50, "consistency_wait_seconds": 20, "clickhouse_url": clickhouse_url}
+        limits["search_purge_seconds"] = 0
         if people > SHORT:  # nobody starts a worker anew that its group gave up while it had much to do
             limits["session_timeout_ms"] = 30_000
         settings = settings_of_a_world(kafka_bootstrap, own_redis_url, cassandra_hosts, home, **limits)
@@ -97,7 +105,8 @@ async def _erased_without_a_trace(settings: Settings, people: int) -> None:
 
 async def _check(settings: Settings, people: int, gone: Person, files: list[bytes]) -> None:
     count = max(5, people // 100)
-    before = await asyncio.to_thread(_log, settings)
+    records = await asyncio.to_thread(_records, settings)
+    before = [decode(body) for body in records]
     registered = [one.actor_id for one in before if type(one).__name__ == "AccountRegistered"]
     already = set(await asyncio.to_thread(erased, settings))
     go_on()
@@ -106,7 +115,20 @@ async def _check(settings: Settings, people: int, gone: Person, files: list[byte
     texts, sealed = await _said(settings, before, set(chosen))
     assert WORDS.encode() in texts and len(texts) > count and len(sealed) > len(texts)
     needles = _Needles([*texts, *sealed, *files])
-    assert await _in_cassandra(settings, needles), "they are there before"
+    # They are there before, and whoever looks looks where they are. Redis and ClickHouse are given no words, but ids.
+    assert await _in_cassandra(settings, needles) and len(await _in_objects(settings, needles)) == len(files)
+    ids = _Needles(b"%d" % user_id for user_id in chosen)
+    assert await _in_redis(settings, ids) and await _in_clickhouse(settings, ids)
+    names = [gone.username, "hortensia"]
+
+    async def are_found() -> bool:
+        return await _in_search(settings, names) == names
+
+    await until("the index finds her", are_found, SLOW)
+    folder = folder_of(settings, FIRST)
+    assert _Needles(sealed).within(_rows(folder)), "and sealed in its rows"
+    segments = _segments(folder)
+    assert segments
     await asyncio.to_thread(erase, settings, [gone.username, *map(str, chosen[1:])])
     go_on()
     report = await asyncio.to_thread(verify, settings, quiet=True)
@@ -114,44 +136,58 @@ async def _check(settings: Settings, people: int, gone: Person, files: list[byte
     go_on()
     assert report.views["erasure"].checked == count + len(already)
     assert await _found(settings, needles) == []
+
+    async def is_written_anew() -> bool:
+        return not segments & _segments(folder) and not await _in_search(settings, names)
+
+    await until("no word is in the index, nor in a file of it", is_written_anew, SLOW)
+    assert not _Needles(texts).within(_rows(folder))
     for view in SOURCES if people > SHORT else REPLAYED:
         replayed = await asyncio.to_thread(replay, settings, view, ReplayWishes(), quiet=True)
         assert (replayed.differences, replayed.well) == (0, True), replayed.to_json()
         go_on()
     assert await (_in_cassandra if people == SHORT else _found)(settings, needles) == []
     # The log stays as it is, and nobody can read it.
-    after = await asyncio.to_thread(_log, settings)
-    assert after[: len(before)] != [] and await _said(settings, after, set(chosen)) == (set(), sealed)
+    kept = await asyncio.to_thread(_records, settings)
+    assert not Counter(records) - Counter(kept)
+    after = [decode(body) for body in kept]
+    assert await _said(settings, after, set(chosen)) == (set(), sealed)
     print(f"erased {count} of {people}; {len(texts)} texts, {len(sealed)} sealed, {len(after)} events")
 
 
 async def _live(product: Product) -> tuple[Person, list[bytes]]:
     """Somebody who is there with all that a person has, and their files' bytes."""
     gone, other = await product.register("gone", "Hortensia"), await product.register("other", "Other")
-    photo = snapshot(201)
-    theirs = await other.post(snapshot(202), "theirs")
+    third = await product.register("third", "Third")
+    photo, story, portrait = snapshot(40), snapshot(80), snapshot(120)
+    theirs = await other.post(snapshot(200), "theirs")
     mine = await gone.post(photo, WORDS)
     await other.follow(gone)
     await gone.follow(other)
-    await gone.ask("PATCH", "/api/v1/me", json={"name": "Hortensia", "bio": "I paint hydrangeas"})
+    shown = await gone.upload(portrait)
+
+    async def is_ready() -> bool:
+        return bool((await gone.get(f"/api/v1/media/{shown}"))["status"] == "ready")
+
+    await until("the portrait is ready", is_ready, SLOW)
+    profile = {"name": "Hortensia", "bio": "I paint hydrangeas", "picture_media_id": shown}
+    await gone.ask("PATCH", "/api/v1/me", json=profile)
     await other.sees(mine)
     await gone.sees(theirs)
     await gone.ask("POST", f"/api/v1/posts/{theirs}/comments", json={"text": "hydrangeas everywhere"})
-    await gone.ask("POST", f"/api/v1/posts/{theirs}/like")
+    for deed in ("like", "save", "share"):
+        await gone.ask("POST", f"/api/v1/posts/{theirs}/{deed}")
+    await gone.ask("PUT", f"/api/v1/users/{third.id}/block")
     await gone.ask("POST", "/api/v1/me/collections", json={"name": "petals of mine"})
-    await gone.ask("POST", "/api/v1/stories", json={"media_id": await gone.upload(snapshot(203))})
-    return gone, [photo]
+    await gone.ask("POST", "/api/v1/stories", json={"media_id": await gone.upload(story)})
+    return gone, [photo, story, portrait]
 
 
 # -- what there is ----------------------------------------------------------------------------------------------------
 
 
-def _log(settings: Settings) -> list[Event]:
-    """Every event, partition by partition."""
-    return [decode(body) for body in _records(settings)]
-
-
 def _records(settings: Settings) -> list[bytes]:
+    """Every event as it stands in the log, partition by partition."""
     ends = {tp: end for tp, end in Topics(settings).ends().items() if end >= 0}
     consumer = Consumer(
         {
@@ -243,10 +279,29 @@ class _Needles:
 async def _found(settings: Settings, needles: _Needles) -> list[str]:
     """Where any of it stands: tables and rows, keys of Redis, files."""
     found = [*await _in_cassandra(settings, needles), *await _in_redis(settings, needles)]
-    found += await _in_clickhouse(settings, needles)
+    return found + await _in_clickhouse(settings, needles) + await _in_objects(settings, needles)
+
+
+async def _in_objects(settings: Settings, needles: _Needles) -> list[str]:
     objects = ObjectStore.of(settings)
-    found += [key async for key in objects.list_keys() if needles.equals(await objects.get(key))]
-    return found
+    return [key async for key in objects.list_keys() if needles.equals(await objects.get(key))]
+
+
+async def _in_search(settings: Settings, words: Iterable[str]) -> list[str]:
+    """Those of ``words`` by which the index finds anything. Its terms are packed: no look at its files tells."""
+    index = open_index(folder_of(settings, FIRST))
+    index.reload()
+    asked = {word: [Query.term_query(SCHEMA, field, word, "basic") for field in TERMS] for word in words}
+    return [word for word, queries in asked.items() if any(index.searcher().search(one, 1).hits for one in queries)]
+
+
+def _segments(folder: Path) -> set[str]:
+    """The files of a folder's index that hold words: all but its own records and locks."""
+    return {path.name for path in (folder / INDEX).iterdir() if not path.name.endswith((".json", ".lock"))}
+
+
+def _rows(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in folder.glob("rows.*"))
 
 
 async def _in_cassandra(settings: Settings, needles: _Needles) -> list[str]:

@@ -13,21 +13,27 @@ from typing import Any, NamedTuple
 
 import fastavro
 import pytest
+from typer.testing import CliRunner
 
 from jobs import backup as backup_module
+from jobs.accounts import erase
 from jobs.backup import backup
 from jobs.backup_log import ORDER
 from jobs.backup_manifest import BackupRefused, read_keys_manifest, read_manifest
 from jobs.backup_segments import Kept, SegmentWriter
+from jobs.cli import app
 from jobs.provision import provision
 from jobs.restore import restore
 from jobs.restore_checks import begun_file
 from jobs.restore_log import LogTarget
 from jobs.restore_plan import Put, Sealed, Torn, plan
+from jobs.verify import verify
 from jobs.verify_log import committed
 from schemas.events import TOPICS, PostDeleted, RenditionsReady
 from sinks.cassandra import Cassandra
 from sinks.kept_tables import KEPT, LEFT_OUT, REBUILT, tables_with_rows
+from sinks.object_store import ObjectStore, original_key
+from sinks.person_keys import PersonKeys
 from sinks.producer import Producer
 from sinks.publishing import PublishingMemory
 from sinks.redis import connect
@@ -36,6 +42,7 @@ from sinks.tables import TableSink
 from sinks.topics import Topics
 from sinks.view_tables import ddl, view_tables
 from streams.records import TopicPartition
+from tests.agents.workers import Workers, environment
 from tests.jobs.backup_worlds import ROWS, commit_all, drop, ends_of, kept_rows, live, raw_log, small
 from tests.jobs.test_verify import PEOPLE, history
 from tests.services import empty_redis
@@ -149,6 +156,30 @@ async def test_a_later_run_adds_only_what_is_new(worlds: Worlds, monkeypatch: py
     assert (third.run, third.records, third.segments) == (3, 0, 0)
     await restored(worlds)
     assert raw_log(worlds.new) == raw_log(worlds.old)
+
+
+async def test_who_was_erased_after_the_backup_is_erased_again(
+    worlds: Worlds, workers: Workers, tmp_path: Path
+) -> None:
+    gone, erased = PEOPLE[:2], tmp_path / "erased"
+    await backed_up(worlds)
+    erased.write_text("\n".join(map(str, gone)))
+    await asyncio.to_thread(erase, worlds.old, erased.read_text().split())
+    await restored(worlds)
+    # A copy of the bucket is as old as that of the log.
+    objects = ObjectStore.of(worlds.new)
+    await objects.put(original_key(gone[0], 1_780_000_000_000, 9), b"a picture")
+    async with await Cassandra.connect(worlds.new) as cassandra:
+        assert (await PersonKeys(cassandra).get_many(gone)).keys() == set(gone), "the copy brings them back"
+    again = ["erase", "--again", str(erased)]
+    answer = await asyncio.to_thread(CliRunner().invoke, app, again, env=environment(worlds.new))
+    assert answer.exit_code == 0, answer.output
+    worker = workers.start(worlds.new, "erasure")
+    report = await asyncio.to_thread(verify, worlds.new, ["erasure"], quiet=True)
+    assert (report.views["erasure"].checked, report.differences) == (len(gone), 0), list(report.lines(20))
+    assert [key async for key in objects.list_keys(str(gone[0]))] == []
+    worker.process.terminate()
+    assert await worker.ends() == 0
 
 
 async def test_the_keys_are_for_their_owner_only(worlds: Worlds, tmp_path: Path) -> None:

@@ -56,7 +56,9 @@ async def _bounded(cassandra: Cassandra) -> None:
     ids = [USER + 10, USER + 11, USER + 12]
     for user_id in ids:
         await person_keys.get_many([user_id])
+    assert await person_keys.stands(ids[2])
     await cassandra.execute("DELETE FROM person_keys WHERE user_id IN ?", (ids,))
+    assert not await person_keys.stands(ids[2]), "asked of Cassandra, though it is remembered"
     assert (await person_keys.get_many(ids)).keys() == set(ids[1:])
     person_keys.forget(ids[1])
     assert (await person_keys.get_many(ids)).keys() == {ids[2]}

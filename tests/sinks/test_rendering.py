@@ -144,17 +144,22 @@ async def test_a_file_above_the_limit_is_not_even_fetched(tmp_path: Path, pool: 
     assert (rejection.code, store.asked) == ("too_large", 0)
 
 
+@pytest.mark.parametrize("has_a_place", [False, True])
 async def test_while_the_store_is_away_the_partition_is_held(
-    tmp_path: Path, store: ObjectStore, pool: DecodePool
+    tmp_path: Path, store: ObjectStore, pool: DecodePool, has_a_place: bool
 ) -> None:
     one = upload(MIN_ID + 1, PICTURE)
     await store.put(one.original_key, PICTURE)
     (tmp_path / "media").rename(tmp_path / "elsewhere")
+    if has_a_place:  # of a volume that is not mounted
+        (tmp_path / "media").mkdir()
     bench = Bench(store, pool)
     for _ in range(TRIES + 1):
         with pytest.raises(StoreAway):
             await bench.apply(records(one))
     assert (bench.broker.log, bench.commits.offsets) == ([], {})
+    if has_a_place:
+        (tmp_path / "media").rmdir()
     (tmp_path / "elsewhere").rename(tmp_path / "media")
     assert [type(event) for event in await bench.apply(records(one))] == [RenditionsReady]
     assert bench.commits.offsets == {A: 0}
