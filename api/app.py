@@ -11,6 +11,7 @@ from fastapi.routing import APIRoute
 from api.description import describe
 from api.envelope import Envelope
 from api.problems import add_problem_answers
+from api.receiving import Bodies
 from api.routers import (
     accounts,
     activity,
@@ -87,7 +88,8 @@ def create_app(
         generate_unique_id_function=_operation_id,
         redirect_slashes=False,
     )
-    app.add_middleware(Envelope, https=(settings.public_url or "").startswith("https://"), load=load)
+    https = (settings.public_url or "").startswith("https://")
+    app.add_middleware(Envelope, https=https, load=load, bodies=Bodies(settings, load))
     add_problem_answers(app)
     for module in ROUTERS:
         app.include_router(module.router)

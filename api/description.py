@@ -138,6 +138,8 @@ def _complete(operation: Document, method: str, address: str, who: str) -> None:
     answers = operation["responses"]
     if method == "get" and address.startswith("/api/"):  # nobody reads oftener than so often
         answers |= {"429": problems(429)[429]} | answers
+    if "requestBody" in operation:
+        answers |= {"408": problems(408)[408]}
     counted = "429" in answers and (method != "get" or who != "anybody")
     for status, answer in answers.items():
         answer.setdefault("headers", {}).update(_headers(method, status, operation["tags"], counted))

@@ -14,11 +14,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.limits import limit_fields
 from api.metrics import SHED, answered
-from api.problems import GONE, Problem, overloaded, unforeseen
-from api.shedding import WAITS, Load, admits, class_of
+from api.problems import GONE, answer_of, overloaded, unforeseen
+from api.receiving import Bodies, Body
+from api.shedding import WAITS, Class, Load, admits, class_of
 
-BODY_LIMIT = 64 * 1024
-"""Bytes of a JSON body. Uploads have their own limit."""
 UPLOAD_PATH = "/api/v1/media"
 STREAM_PATH = "/api/v1/live"
 """Stays open for hours, and has next to nothing to do: it is not counted."""
@@ -30,10 +29,10 @@ _DOCUMENTATION = ("/docs", "/redoc")
 class Envelope:
     """ASGI middleware; written against ASGI itself, since a request passes it twice for every chunk."""
 
-    def __init__(self, app: ASGIApp, *, https: bool, load: Load) -> None:
+    def __init__(self, app: ASGIApp, *, https: bool, load: Load, bodies: Bodies) -> None:
         """``https`` says that clients come by TLS, and promises them that it stays so. ``load`` counts requests, and
-        says when some are not done."""
-        self._app, self._load = app, load
+        says when some are not done; ``bodies`` waits for what they bring."""
+        self._app, self._load, self._bodies = app, load, bodies
         self._headers = [
             (b"x-content-type-options", b"nosniff"),
             (b"x-frame-options", b"DENY"),
@@ -73,13 +72,15 @@ class Envelope:
         if not load.is_light and not admits(wanted, load.pressure):
             SHED[wanted].inc()
             answered(wanted, 503, 0.0)
-            await overloaded(Request(scope), WAITS[wanted])(scope, receive, sending)
+            await answer_of(Request(scope), overloaded(WAITS[wanted]))(scope, receive, sending)
             return
         counted = path != STREAM_PATH
         load.in_flight += counted
-        bounded = receive if path == UPLOAD_PATH else _bounded(given, receive)
+        body = None
+        if counted and wanted is Class.WRITES:  # no read takes a body
+            body = Body(self._bodies, given, receive, streamed=path == UPLOAD_PATH)
         try:
-            await self._app(scope, bounded, sending)
+            await self._app(scope, body.receive if body else receive, sending)
         except Exception:
             # Answered here, so that this answer is complete too; the server logs what is raised.
             if not status:
@@ -87,7 +88,10 @@ class Envelope:
             status = 500  # also of an answer that broke off
             raise
         finally:
-            load.in_flight -= counted
+            if body:
+                body.end()
+            else:
+                load.in_flight -= counted
             answered(wanted, status or GONE, time.perf_counter() - began)
 
     def _complete(self, message: Message, path: str, state: Mapping[str, Any]) -> None:
@@ -104,20 +108,3 @@ class Envelope:
 def _trace_id(traceparent: bytes) -> str:
     known = _TRACEPARENT.fullmatch(traceparent)
     return known[1].decode() if known and known[1] != b"0" * 32 else os.urandom(16).hex()
-
-
-def _bounded(given: Mapping[bytes, bytes], receive: Receive) -> Receive:
-    declared = given.get(b"content-length", b"0")
-    # A declared length is refused at the first read: only routes that take a body read.
-    size = int(declared) if declared.isdigit() and int(declared) > BODY_LIMIT else 0
-
-    async def receiving() -> Message:
-        nonlocal size
-        if size <= BODY_LIMIT:
-            message = await receive()
-            size += len(message.get("body", b""))
-            if size <= BODY_LIMIT:
-                return message
-        raise Problem(413, "body-too-large", f"The body may have {BODY_LIMIT} bytes at most. Send less.")
-
-    return receiving

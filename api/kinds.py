@@ -12,7 +12,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOM = Path(__file__).parent
-_FRAMEWORK = {400: "malformed-json", 413: "body-too-large", 415: "unsupported-media-type", 422: "invalid-request"}
+_FRAMEWORK = {
+    400: "malformed-json",
+    408: "body-too-slow",
+    413: "body-too-large",
+    415: "unsupported-media-type",
+    422: "invalid-request",
+}
 """What is answered of a body before a route is asked."""
 
 

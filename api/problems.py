@@ -84,6 +84,7 @@ _MEANINGS = {
     401: "There is no valid access token, or the credentials are wrong.",
     403: "This is somebody else's.",
     404: "It does not exist, or it is not yours to see.",
+    408: "The body came too slowly, or not at all; the connection ends.",
     409: "It conflicts with what is there already.",
     410: "It was there, and is kept no longer.",
     413: "The body is too large.",
@@ -100,6 +101,7 @@ _EXAMPLES = {
     401: ("session-ended", "The session of this access token has ended. Log in again."),
     403: ("not-yours", "This post is somebody else's: only its author can change or delete it."),
     404: ("not-found", "There is no such post, or it is not yours to see. Check its id."),
+    408: ("body-too-slow", "The body did not come in time. Send the same request again."),
     409: ("username-taken", "The username ada is taken. Choose another one."),
     410: ("ranking-over", "This ranked feed is not kept any more. Ask for it again without a cursor."),
     413: ("body-too-large", "The body may have 65536 bytes at most. Send less."),
@@ -154,10 +156,11 @@ def respond(
     return JSONResponse(body, status, {"Cache-Control": "no-store", **(headers or {})}, MEDIA_TYPE)
 
 
-def _problem(request: Request, error: Exception) -> Response:
-    if not isinstance(error, Problem):
-        raise error
-    return respond(request, error.status_code, error.kind, error.detail, error.headers, error.extensions)
+def answer_of(request: Request, problem: Exception) -> Response:
+    """The answer that says this ``Problem``; whatever else there is, is raised."""
+    if not isinstance(problem, Problem):
+        raise problem
+    return respond(request, problem.status_code, problem.kind, problem.detail, problem.headers, problem.extensions)
 
 
 def _of_framework(request: Request, error: Exception) -> Response:
@@ -213,10 +216,10 @@ def _gone(_request: Request, _error: Exception) -> Response:
     return Response(status_code=GONE)
 
 
-def overloaded(request: Request, seconds: int) -> Response:
-    """The answer to a request that is not done because more is asked of this gateway than it can do."""
+def overloaded(seconds: int) -> Problem:
+    """503 for a request that is not done because more is asked of this gateway than it can do."""
     detail = f"Too much is asked of this server at this moment. Send the same request again in {seconds} s."
-    return respond(request, 503, "overloaded", detail, {"Retry-After": str(seconds)})
+    return Problem(503, "overloaded", detail, retry_after=seconds)
 
 
 def unforeseen(request: Request) -> Response:
@@ -227,7 +230,7 @@ def unforeseen(request: Request) -> Response:
 
 def add_problem_answers(app: FastAPI) -> None:
     """Make ``app`` answer every error as a problem; ``Envelope`` does so for what nobody foresaw."""
-    app.add_exception_handler(Problem, _problem)
+    app.add_exception_handler(Problem, answer_of)
     app.add_exception_handler(HTTPException, _of_framework)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(StoreAway, _away)

@@ -232,6 +232,13 @@ class Settings(BaseSettings):
     at four times as many."""
     lag_limit_seconds: float = Field(default=0.25, gt=0)
     """The same of how late a gateway's event loop is."""
+    body_seconds: float = Field(default=10.0, gt=0)
+    """For so long does a gateway wait for a JSON body, all of it, before anybody is asked who they are."""
+    upload_silence_seconds: float = Field(default=30.0, gt=0)
+    """The same of an upload's next bytes, and of how far it may fall behind ``upload_least_bytes_per_second``."""
+    upload_least_bytes_per_second: int = Field(default=16_000, ge=1)
+    awaited_bodies_limit: int = Field(default=1024, ge=1)
+    """Bodies for which a gateway waits at once. One more, and it gives up the one that has been silent for longest."""
 
     node_id: int = Field(default=0, ge=0, lt=1024)
     """Distinguishes the gateways that make Snowflakes; two live gateways never share one."""

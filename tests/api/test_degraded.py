@@ -96,6 +96,12 @@ async def read_all(gateway: Gateway, reader: Person, author: Person, post: str) 
     return found
 
 
+async def ready_without(gateway: Gateway) -> tuple[int, set[str]]:
+    """What the gateway tells a load balancer, and which stores it says are away."""
+    answer = await soon(gateway.client.get("/readyz"), 5)
+    return answer.status_code, {store for store, there in answer.json()["stores"].items() if not there}
+
+
 async def feed(gateway: Gateway, person: Person) -> httpx.Response:
     return await gateway.client.get("/api/v1/feed", headers=person.headers)
 
@@ -124,6 +130,7 @@ async def test_without_kafka_reads_go_on_and_a_write_is_done_once(gateway: Gatew
             assert is_away(await soon(far.client.post(address, json=body, headers=key), 5))
             assert is_away(await soon(far.client.put(block, headers=reader.headers), 5))
         assert await read_all(far, reader, ada, posts[0]) == before
+        assert await ready_without(far) == (200, {"kafka"})
         await lines.kafka.cut()
         await lines.kafka.open()
 
@@ -150,6 +157,7 @@ async def test_without_redis_feeds_come_from_cassandra(gateway: Gateway, lines: 
     assert {path for path, status in after.items() if status == 503} <= {"/trending/posts", "/explore"}, after
     liked = await soon(far.client.post(f"/api/v1/posts/{posts[0]}/like", headers=reader.headers))
     assert liked.status_code == 200
+    assert await ready_without(far) == (200, {"redis"})
     await lines.redis.open()
     await comes_from_redis(far)
 
@@ -195,6 +203,7 @@ async def test_without_cassandra_feeds_come_from_redis_and_from_memory(
         statuses.pop("/feed")  # it stood above, and may have to wait where the log is read slowly
         assert not {status for status in statuses.values() if status not in (200, 503)}
         assert statuses["/posts/{post}"] == 503
+        assert await ready_without(far) == (200, {"cassandra"})
         assert is_away(await soon(far.client.post(f"/api/v1/posts/{posts[0]}/like", headers=reader.headers)))
         for _ in range(5):
             assert is_away(await soon(feed(far, stranger), 5))
@@ -258,6 +267,7 @@ async def test_without_cassandra_and_kafka_nothing_is_taken_for_granted(gateway:
 
     try:
         await until("what the log says is not known any more", unknown, SOON)
+        assert await ready_without(far) == (503, {"kafka", "cassandra"})
     finally:
         await lines.kafka.open()
         await lines.cassandra.open()
@@ -284,6 +294,7 @@ async def test_without_the_object_store_uploads_wait(gateway: Gateway) -> None:
     try:
         assert is_away(await soon(gateway.upload(ada, **key)))
         assert (await feed(gateway, ada)).status_code == 200
+        assert await ready_without(gateway) == (200, {"objects"})
     finally:
         folder.with_name("elsewhere").rename(folder)
     heard = len(gateway.said)

@@ -8,8 +8,8 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from api.envelope import BODY_LIMIT
 from api.problems import add_problem_answers
+from api.receiving import BODY_LIMIT
 from sinks.errors import StoreAway
 from sinks.producer import TopicMissing
 from tests.api.gateway import Gateway

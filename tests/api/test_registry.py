@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import re
+import threading
+from itertools import combinations
 
 import pytest
 
+from api.routers import health
+from api.routers.health import serves
 from schemas import codec
 from schemas.events import Followed
 from schemas.ids import MAX_ID, MIN_ID
 from schemas.lock import locked
 from sinks.errors import StoreAway
+from tests.agents.workers import until
 from tests.api.gateway import Gateway
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -68,13 +73,50 @@ async def test_health(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None
         raise StoreAway("gone")
 
     monkeypatch.setattr(gateway.stores.objects, "ping", away)
-    away_now = await gateway.client.get("/readyz")
-    assert (away_now.status_code, away_now.json()["stores"]["objects"]) == (503, False)
-    assert away_now.headers["retry-after"]
+    without_objects = await gateway.client.get("/readyz")
+    assert (without_objects.status_code, without_objects.json()["stores"]["objects"]) == (200, False)
     monkeypatch.undo()
     monkeypatch.setattr(gateway.stores.redis, "ping", away)
-    spared = await gateway.client.get("/readyz")
-    assert (spared.status_code, spared.json()["ready"], spared.json()["stores"]["redis"]) == (200, True, False)
+    without_redis = await gateway.client.get("/readyz")
+    assert (without_redis.status_code, without_redis.json()["stores"]["redis"]) == (200, False)
+    monkeypatch.setattr(gateway.stores.cassandra, "execute", away_whatever_is_asked)
+    without_both = await gateway.client.get("/readyz")
+    assert (without_both.status_code, without_both.json()["ready"]) == (503, False)
+    assert without_both.headers["retry-after"]
+
+
+async def away_whatever_is_asked(*_: object) -> None:
+    raise StoreAway("gone")
+
+
+async def test_a_gateway_is_ready_as_long_as_it_answers_feeds() -> None:
+    stores = ("kafka", "cassandra", "redis", "objects")
+    enough = {away for n in range(5) for away in combinations(stores, n) if serves({s: s not in away for s in stores})}
+    assert {(), *((one,) for one in stores)} <= enough, "no store alone takes it out"
+    assert enough & {("cassandra", "redis"), ("kafka", "cassandra"), stores} == set()
+    assert ("kafka", "redis", "objects") in enough, "feeds from Cassandra need nothing else"
+
+
+async def test_a_kafka_that_is_silent_holds_one_thread(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, answers = 0, threading.Event()
+
+    def silent() -> dict[str, str]:
+        nonlocal asked
+        asked += 1
+        assert answers.wait(30)
+        return {}
+
+    monkeypatch.setattr(gateway.stores.topics, "ids", silent)
+    monkeypatch.setattr(health, "SECONDS", 0.05)
+    for _ in range(5):
+        assert not (await gateway.client.get("/readyz")).json()["stores"]["kafka"]
+    assert asked == 1
+    answers.set()
+
+    async def there() -> bool:
+        return bool((await gateway.client.get("/readyz")).json()["stores"]["kafka"])
+
+    await until("Kafka is there again", there)
 
 
 async def test_the_document_is_whole(gateway: Gateway) -> None:
