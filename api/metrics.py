@@ -24,7 +24,7 @@ _REQUESTS = Counter(
 )
 _SECONDS = Histogram(
     "shutterlog_gateway_request_seconds",
-    "From a request to the end of its answer; what was answered 5xx is left out: to fail fast is not to be fast",
+    "From a request to the end of its answer; answers 4xx and 5xx are left out: to refuse fast is not to be fast",
     ["class"],
     buckets=(0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 2, 5),
     registry=REGISTRY,
@@ -49,7 +49,7 @@ def answered(wanted: Class, status: int, seconds: float) -> None:
     if counter is None:
         counter = _ANSWERED[wanted, status] = _REQUESTS.labels(wanted.name.lower(), status)
     counter.inc()
-    if status < 500:
+    if status < 400:
         _TIMED[wanted].observe(seconds)
 
 

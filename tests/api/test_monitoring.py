@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 from prometheus_client import start_http_server
 
-from api.metrics import REGISTRY
+from api.metrics import REGISTRY, answered
 from api.shedding import Class
 from sinks.sessions import Sessions
 from tests.agents.workers import until
@@ -44,8 +44,21 @@ async def test_requests_are_counted_by_class_and_status(gateway: Gateway, monkey
         patched.setattr(Sessions, "is_open", mistaken)
         assert (await gateway.client.get("/api/v1/feed", headers=me.headers)).status_code == 500
     assert {one: counted(*one) for one in before} == {one: count + 1 for one, count in before.items()}
-    assert timed(Class.FEEDS) == feeds + 1, "an answer 5xx says nothing of how fast feeds are"
+    assert (await gateway.client.get("/api/v1/feed")).status_code == 401
+    assert timed(Class.FEEDS) == feeds + 1, "an answer 4xx or 5xx says nothing of how fast feeds are"
     assert counted(200, Class.ALWAYS) == 0
+
+
+@pytest.mark.parametrize("of", [Class.FEEDS, Class.READS])
+@pytest.mark.parametrize(
+    ("status", "is_timed"),
+    [(200, True), (304, True), (400, False), (401, False), (404, False), (429, False), (500, False), (503, False)],
+)
+async def test_what_was_refused_is_counted_and_not_timed(of: Class, status: int, is_timed: bool) -> None:
+    requests, seconds = counted(status, of), timed(of)
+    answered(of, status, 0.001)
+    assert counted(status, of) == requests + 1
+    assert timed(of) == seconds + is_timed
 
 
 @pytest_asyncio.fixture(loop_scope="session")
