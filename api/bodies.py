@@ -12,7 +12,8 @@ from streams.usernames import chosen
 _ID = {"pattern": r"^[0-9]{1,19}$", "examples": ["1000000000000000001"]}
 
 
-def _link(text: str) -> str:
+def web_address(text: str) -> str:
+    """``text``, where it is a web address without a password; raises ``ValueError``. Nobody here connects to it."""
     try:
         parts = urlsplit(text)
         host = parts.hostname
@@ -53,7 +54,7 @@ Email = Annotated[
     StringConstraints(pattern=r"^[!-?A-~]{1,64}@([A-Za-z0-9-]{1,63}\.)+[A-Za-z0-9-]{2,63}$", max_length=254),
     Field(examples=["ada@engines.example"]),
 ]
-Link = Annotated[Text, StringConstraints(max_length=200), AfterValidator(_link)]
+Link = Annotated[Text, StringConstraints(max_length=200), AfterValidator(web_address)]
 Bio = Annotated[Text, StringConstraints(max_length=500)]
 CommentText = Annotated[Text, StringConstraints(min_length=1, max_length=2200), AfterValidator(_not_blank)]
 Tagged = Annotated[list[Annotated[str, StringConstraints(pattern=_ID["pattern"])]], Field(max_length=20)]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator
 
-from api.bodies import Text
+from api.bodies import Text, web_address
 
 _ID = r"^[0-9]{1,19}$"
 
@@ -24,8 +24,15 @@ class StickerDraft(_Given):
     turn: Annotated[int, Field(ge=-360, le=360)] = Field(default=0, description="Degrees, clockwise.")
     size: Annotated[int, Field(ge=1, le=10_000)] = Field(default=1000, description="Of its usual size.")
     content: Annotated[Text, StringConstraints(max_length=500)] = Field(
-        default="", description="Whom it names, which tag or place, what it says."
+        default="",
+        description="Whom it names, which tag or place, what it says; of a link, the web address.",
+        validate_default=True,
     )
+
+    @field_validator("content")
+    @classmethod
+    def _leads_somewhere(cls, content: str, others: ValidationInfo) -> str:
+        return web_address(content) if others.data.get("kind") == "link" else content
 
 
 class StoryDraft(_Given):

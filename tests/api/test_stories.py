@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from schemas.events import StoryViewed
+from schemas.events import StorySubmitted, StoryViewed
 from sinks.object_store import rendition_key
 from tests.api.gateway import Gateway, Person
 
@@ -87,6 +87,27 @@ async def test_a_story_goes_from_its_upload_into_the_trays_of_followers(gateway:
     assert await trayed(gateway, bob) == [(ada.id, [story_id])]
     assert await trayed(gateway, eve) == []
     assert (await ask(gateway, bob, "GET", "feed")).json()["items"] == []  # no story in the main feed
+
+
+async def test_a_sticker_that_links_names_a_web_address(gateway: Gateway) -> None:
+    """As the links of a profile; stickers of other kinds may say anything."""
+    ada = await gateway.person("Ada")
+    said = len(gateway.said)
+    media_id = (await gateway.upload(ada)).json()["media_id"]
+
+    async def answer(**sticker: Any) -> httpx.Response:
+        body = {"media_id": media_id, "stickers": [{"x": 1, "y": 2, **sticker}]}
+        return await gateway.client.post("/api/v1/stories", json=body, headers=ada.headers)
+
+    unfit = ("javascript:alert(1)", "data:text/html,x", "file:///etc/passwd", "http://", "http://a:b@example.com/")
+    for content in (*unfit, "engines.example", "https://engines.example/a b", "http://[", ""):
+        refused = await answer(kind="link", content=content)
+        assert refused.status_code == 422, content
+        assert "a link " in refused.text, "for another reason than that"
+    assert (await answer(kind="link")).status_code == 422
+    assert [one for one in gateway.said[said:] if isinstance(one, StorySubmitted)] == []
+    for sticker in ({"kind": "link", "content": "https://engines.example/?a=1"}, {"kind": "text", "content": unfit[0]}):
+        assert (await answer(**sticker)).status_code == 202, sticker
 
 
 async def test_a_story_is_over_after_24_hours_while_the_store_still_holds_it(gateway: Gateway) -> None:
