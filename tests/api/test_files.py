@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -43,19 +44,36 @@ async def test_originals_and_other_files_are_not_there(gateway: Gateway) -> None
     assert isinstance(event, UploadCompleted)
     root = gateway.settings.shutterlog_home / "data" / "media"
     assert (root / event.original_key).is_file()
-    (root / "secret.jpg").write_bytes(b"secret")
-    digest = "0" * 64
+    digest, absent = "0" * 64, "f" * 64
+    for path in ("secret.jpg", f"r/00/{digest}.jpg", f"r/01/{digest}.jpg", f"r/00/{digest}", f"{digest}.jpg"):
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_bytes(b"secret")
+    urls = MediaUrls(gateway.settings)
+
+    async def answer(key: str) -> httpx.Response:
+        """To who asks for ``key`` with a signature that is good for it: the signature refuses nothing here."""
+        query = urls.of(key, public=True).rpartition("?")[2]
+        # Dots are escaped: a client that tidied up the path would hide what is tried here.
+        raw = f"/media/{quote(key).replace('.', '%2e')}?{query}"
+        url = httpx.URL("http://gateway/").copy_with(raw_path=raw.encode())
+        assert url.path == f"/media/{key}"
+        return await gateway.client.get(url)
+
+    assert (await answer(f"r/00/{digest}.jpg")).content == b"secret", "a good key is refused, and so proves nothing"
     for key in (
         event.original_key,
         f"r/../{event.original_key}",
         f"r/%2e%2e/{event.original_key}",
         "secret.jpg",
+        "../../data/media/secret.jpg",
         "..%2f..%2fdata%2fmedia%2fsecret.jpg",
+        "../secret.jpg",
         "%2e%2e/secret.jpg",
         "/etc/passwd",
         "%2fetc%2fpasswd",
-        "r/00/%00.jpg",
-        f"r/00/{digest}.jpg",
+        "r/00/\x00.jpg",
+        f"{digest}.jpg",
+        f"r/ff/{absent}.jpg",
         f"r/01/{digest}.jpg",
         f"r/00/{digest}",
         f"r/00/{digest}.jpg/",
@@ -63,11 +81,9 @@ async def test_originals_and_other_files_are_not_there(gateway: Gateway) -> None
         f"../media/r/00/{digest}.jpg",
         "",
     ):
-        # As raw bytes: a client that would tidy up the path hides what is tried here.
-        url = httpx.URL("http://gateway/").copy_with(raw_path=f"/media/{key}".encode())
-        answer = await gateway.client.get(url)
-        assert answer.status_code == 404, key
-        assert b"secret" not in answer.content.replace(answer.json()["instance"].encode(), b"")
+        refused = await answer(key)
+        assert refused.status_code == 404, key
+        assert b"secret" not in refused.content.replace(refused.json()["instance"].encode(), b"")
 
 
 async def test_addresses_are_signed_and_expire(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
