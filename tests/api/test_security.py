@@ -81,6 +81,7 @@ async def test_nobody_makes_themselves_more_than_they_are(gateway: Gateway) -> N
 
 async def test_a_token_whose_header_or_claims_were_changed_is_refused(gateway: Gateway, tmp_path: Path) -> None:
     person, other = await gateway.person(), await gateway.person()
+    await gateway.catch_up()
     head, claims, signature = person.headers["Authorization"].removeprefix("Bearer ").split(".")
 
     def part(value: object) -> str:
@@ -98,10 +99,12 @@ async def test_a_token_whose_header_or_claims_were_changed_is_refused(gateway: G
     file.write_bytes(own)
     jwk = {"kty": "oct", "alg": "HS256", "k": base64.urlsafe_b64encode(own).rstrip(b"=").decode()}
     assert PyJWK(jwk).key == file.read_bytes() == own
+
+    async def answer(token: str) -> int:
+        return (await gateway.client.get("/api/v1/me", headers={"Authorization": f"Bearer {token}"})).status_code
+
     # What is signed so is taken, where the key is the gateway's.
-    ours = signed(gateway.settings.jwt_secret.encode())
-    answer = await gateway.client.get("/api/v1/me", headers={"Authorization": f"Bearer {ours}"})
-    assert answer.status_code != 401, answer.text
+    assert await answer(signed(gateway.settings.jwt_secret.encode())) == 200
     forged = [
         *(f"{part({'alg': name, 'typ': 'JWT'})}.{claims}." for name in ("none", "None", "NONE", "nOnE")),
         f"{part({'alg': 'none'})}.{claims}.{signature}",
@@ -120,9 +123,8 @@ async def test_a_token_whose_header_or_claims_were_changed_is_refused(gateway: G
         f"{head}.{claims}.{signature[:-4]}AAAA",
         person.refresh_token,
     ]
-    for token in forged:
-        answer = await gateway.client.get("/api/v1/me", headers={"Authorization": f"Bearer {token}"})
-        assert answer.status_code == 401, token
+    answers = [(token, await answer(token)) for token in forged]
+    assert [(token, status) for token, status in answers if status != 401] == []
 
 
 async def test_a_link_is_kept_and_never_followed(gateway: Gateway) -> None:
