@@ -59,7 +59,14 @@ def _ask_kafka(state: State, stores: Stores) -> Awaitable[object]:
     asked: asyncio.Future[dict[str, str]] | None = getattr(state, "kafka_asked", None)
     if asked is None or asked.done():
         asked = state.kafka_asked = asyncio.create_task(asyncio.to_thread(stores.topics.ids))
+        asked.add_done_callback(_is_heard)
     return asyncio.shield(asked)
+
+
+def _is_heard(asked: asyncio.Future[dict[str, str]]) -> None:
+    # Whoever waited for it may have gone: asyncio would log its failure as one that nobody took.
+    if not asked.cancelled():
+        asked.exception()
 
 
 async def _ping_redis(stores: Stores) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import json
 import re
 import threading
@@ -97,13 +99,18 @@ async def test_a_gateway_is_ready_as_long_as_it_answers_feeds() -> None:
     assert ("kafka", "redis", "objects") in enough, "feeds from Cassandra need nothing else"
 
 
-async def test_a_kafka_that_is_silent_holds_one_thread(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_kafka_that_is_silent_holds_one_thread(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And fails when nobody waits for it any more, which is no mistake."""
     asked, answers = 0, threading.Event()
 
     def silent() -> dict[str, str]:
         nonlocal asked
         asked += 1
         assert answers.wait(30)
+        if asked == 1:
+            raise StoreAway("silent for too long")
         return {}
 
     monkeypatch.setattr(gateway.stores.topics, "ids", silent)
@@ -112,11 +119,14 @@ async def test_a_kafka_that_is_silent_holds_one_thread(gateway: Gateway, monkeyp
         assert not (await gateway.client.get("/readyz")).json()["stores"]["kafka"]
     assert asked == 1
     answers.set()
+    await asyncio.wait([gateway.app.state.kafka_asked])
 
     async def there() -> bool:
         return bool((await gateway.client.get("/readyz")).json()["stores"]["kafka"])
 
     await until("Kafka is there again", there)
+    gc.collect()
+    assert "never retrieved" not in caplog.text
 
 
 async def test_the_document_is_whole(gateway: Gateway) -> None:
