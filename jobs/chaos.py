@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import signal
 import time
+import traceback
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -128,7 +129,12 @@ class _Run:
                 one.proof = one.proof or "the run had taken too long by then"
                 continue
             await asyncio.sleep(one.fault.pause)
-            await self._inject(one, faults, load, canary)
+            try:
+                await self._inject(one, faults, load, canary)
+            except Exception as error:  # chaos itself has failed: what was done until then is judged all the same
+                self._say(traceback.format_exc())
+                self._report.failure = f"broken off: {type(error).__name__}: {error}"
+                return
 
     async def _inject(self, one: Injected, faults: Faults, load: Load, canary: Canary) -> None:
         await faults.save_redis()

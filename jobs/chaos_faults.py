@@ -21,10 +21,11 @@ from jobs.chaos_load import Load
 from jobs.chaos_objects import fill, remove, upload, uploader
 from jobs.chaos_plan import Fault, NotFired
 from jobs.chaos_poison import oversize, poison
+from jobs.chaos_saves import copy_aof
 from jobs.chaos_stack import ChaosStack
 from jobs.chaos_strike import LATE_SECONDS, strike
 from jobs.services import pids
-from sinks.redis import connect
+from sinks.redis import AWAY, connect
 
 CLOCKS_SECONDS = (300, -150)
 """How wrong a gateway's clock is, ahead or behind."""
@@ -68,7 +69,13 @@ class Faults:
         if not self._aof.exists():  # a Redis of somebody else's
             return
         copy = self._stack.home.data / f"redis-{time.monotonic_ns()}"
-        await asyncio.to_thread(shutil.copytree, self._aof, copy)
+        redis = connect(self._stack.settings.redis_url, seconds=10)
+        try:
+            await copy_aof(redis, self._aof, copy)
+        except AWAY:  # not back after the last fault, which says so: an older copy will do
+            return
+        finally:
+            await redis.aclose()
         self._saves.append((self._load.seconds, copy))
         while len(self._saves) > _SAVES_KEPT:
             await asyncio.to_thread(shutil.rmtree, self._saves.popleft()[1])

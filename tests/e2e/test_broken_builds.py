@@ -42,6 +42,8 @@ def test_chaos_finds_a_broken_build(
         wishes = Wishes(minutes, 1, tmp_path / "chaos", faults, 8, CHAOS_SLOTS, given, PATIENCE)
         report, _ = chaos(wishes, print)
         print("\n".join(report.text()))
-        assert not report.lost, "the log is not what is broken"
+        # With the commit first, a gateway that waits for a view reads too early: the log has what it said then, though
+        # not what was right to say.
+        assert not [line for line in report.lost if line.endswith("not in the log")], "the log is not what is broken"
         assert report.differences, f"{build} was not found: {report.problems()}"
     drop(given)

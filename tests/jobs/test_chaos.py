@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from xml.etree import ElementTree
 
@@ -17,6 +18,7 @@ import pytest
 from typer.testing import CliRunner
 
 from jobs import chaos_guard, chaos_strike
+from jobs.chaos import Wishes, _Run
 from jobs.chaos_deeds import DEEDS, NEED_POSTS, OFTEN
 from jobs.chaos_ledger import Entry, Ledger, LedgerCheck
 from jobs.chaos_links import Link
@@ -321,3 +323,17 @@ async def test_what_a_killed_run_leaves_is_ended(tmp_path: Path, killed: bool) -
         sleeper.wait()
         guard.kill()
         guard.wait()
+
+
+async def test_a_run_that_breaks_off_has_a_report(tmp_path: Path) -> None:
+    """Chaos itself may fail after fifty minutes: what it did until then is judged, and the run is not well."""
+    said: list[str] = []
+    run = _Run(Wishes(1.0, 1, tmp_path / "home"), [Fault(0, "kill", "worker", 0.0, 0.0, 1)] * 2, said.append)
+
+    async def save_redis() -> None:
+        raise FileNotFoundError("appendonly.aof.3.incr.aof")
+
+    nobody: Any = SimpleNamespace(save_redis=save_redis, seconds=0.0)
+    await run._break(nobody, nobody, nobody)
+    assert run._report.problems()[0] == "broken off: FileNotFoundError: appendonly.aof.3.incr.aof"
+    assert len(said) == 1 and "Traceback" in said[0], "once, with the place"
